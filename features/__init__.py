@@ -1,0 +1,1 @@
+"""Market data sources, and the columns computed from markets and accounts."""

@@ -1,0 +1,29 @@
+"""The Typer application and the console script's entry point."""
+
+from typing import Annotated
+
+import typer
+
+import margincast
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"margincast {margincast.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Predict margin calls and recommend the cheapest way to avoid them."""
+
+
+def main() -> None:
+    """Run the command line: exit code 0 ok, 2 bad input, 1 anything else."""
+    app()

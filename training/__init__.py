@@ -1,0 +1,1 @@
+"""Populations, labels, fitting, evaluation and the model registry."""
