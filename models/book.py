@@ -1,0 +1,270 @@
+"""A batch of accounts in columns: the one shape that the kernels work on.
+
+One account is one or more *margin units*: a cross unit (wallet, cross positions, collateral)
+and one unit for each isolated position. One account and a million take the same path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.account import Account
+from models.errors import Failure
+from models.typing import FloatArray, Int32Array, IntArray, ObjectArray
+
+__all__ = ["Book", "BookArrays", "account_columns"]
+
+Columns = Mapping[str, Any]
+
+
+class BookArrays(NamedTuple):
+    """The numbers of a book, C-contiguous, as the kernels take them.
+
+    Shapes: n accounts, u units, l legs, c collateral rows, t tier rows, s schedule rows.
+    """
+
+    account_unit: Int32Array  # (n+1,) account -> its units
+    account_call_factor: FloatArray  # (n,) call requirement / maintenance
+    account_release_factor: FloatArray  # (n,) release / initial
+    unit_cash: FloatArray  # (u,) settlement-currency balance
+    unit_leg: Int32Array  # (u+1,) unit -> its legs
+    leg_asset: Int32Array  # (l,) index into Book.assets
+    leg_quantity: FloatArray  # (l,) base units, signed
+    leg_entry: FloatArray  # (l,) entry price
+    leg_tier: Int32Array  # (l,) maintenance schedule
+    leg_initial_rate: FloatArray  # (l,) 1 / leverage
+    unit_coll: Int32Array  # (u+1,) unit -> its collateral rows
+    coll_asset: Int32Array  # (c,) index into Book.assets, -1 priced at par
+    coll_quantity: FloatArray  # (c,) units of the asset, >= 0
+    coll_schedule: Int32Array  # (c,) collateral ratio schedule
+    tier_start: Int32Array
+    tier_floor: FloatArray
+    tier_rate: FloatArray
+    tier_offset: FloatArray
+    sched_start: Int32Array
+    sched_floor: FloatArray
+    sched_rate: FloatArray
+    sched_offset: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Book:
+    """Accounts in columns.
+
+    Parameters
+    ----------
+    account_id : ndarray of object, shape (n,)
+        Names.
+    as_of : ndarray of int64, shape (n,)
+        Instants, nanoseconds since the epoch, UTC.
+    ruleset : ndarray of object, shape (n,)
+        Ruleset names.
+    assets : tuple of str, length A
+        What ``leg_asset`` and ``coll_asset`` index: the assets of the market panel.
+    arrays : BookArrays
+        The numbers.
+    leg_symbol : ndarray of object, shape (l,)
+        Symbol of each leg.
+    coll_name : ndarray of object, shape (c,)
+        Asset code of each collateral row.
+    stale_after_minutes : ndarray of float64, shape (n,)
+        Age of the market at which the ruleset calls it stale.
+    """
+
+    account_id: ObjectArray
+    as_of: IntArray
+    ruleset: ObjectArray
+    assets: tuple[str, ...]
+    arrays: BookArrays
+    leg_symbol: ObjectArray
+    coll_name: ObjectArray
+    stale_after_minutes: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.account_id)
+
+    @property
+    def n_units(self) -> int:
+        """Number of margin units."""
+        return len(self.arrays.unit_cash)
+
+    def unit_account(self) -> IntArray:
+        """Account of each unit, shape (u,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.arrays.account_unit))
+
+    def unit_of_leg(self) -> IntArray:
+        """Unit of each leg, shape (l,)."""
+        return np.repeat(np.arange(self.n_units), np.diff(self.arrays.unit_leg))
+
+    def unit_of_collateral(self) -> IntArray:
+        """Unit of each collateral row, shape (c,)."""
+        return np.repeat(np.arange(self.n_units), np.diff(self.arrays.unit_coll))
+
+    @classmethod
+    def from_columns(
+        cls, accounts: Columns, positions: Columns, collateral: Columns, assets: Sequence[str]
+    ) -> tuple[Book, list[Failure]]:
+        """Build a book from the columns of the parquet twins.
+
+        Parameters
+        ----------
+        accounts : mapping
+            ``account_id``, ``as_of`` (int64 ns), ``ruleset``, ``currency``; equal lengths.
+        positions : mapping
+            ``account_id``, ``as_of`` (or ``row``: index of the account), ``symbol``, ``quantity``, ``entry_price``,
+            and optionally ``margin_mode``, ``isolated_margin``, ``leverage``.
+        collateral : mapping
+            ``account_id``, ``as_of`` (or ``row``), ``asset``, ``quantity``.
+        assets : sequence of str
+            Assets of the market panel.
+
+        Returns
+        -------
+        tuple of (Book, list of Failure)
+            The good accounts in their order, and a failure for each bad one (its ``row`` is its position).
+        """
+        from models._book_builder import build
+
+        return build(accounts, positions, collateral, tuple(assets))
+
+    @classmethod
+    def from_accounts(cls, accounts: Sequence[Account], assets: Sequence[str]) -> tuple[Book, list[Failure]]:
+        """Build a book from account values.
+
+        Parameters
+        ----------
+        accounts : sequence of Account
+            The accounts.
+        assets : sequence of str
+            Assets of the market panel.
+
+        Returns
+        -------
+        tuple of (Book, list of Failure)
+            The good accounts in their order, and a failure for each bad one.
+
+        Examples
+        --------
+        >>> from datetime import datetime, timezone
+        >>> from models.account import Account, Collateral, Position
+        >>> account = Account(account_id="a", as_of=datetime(2025, 3, 1, tzinfo=timezone.utc),
+        ...     ruleset="generic-linear", currency="USDT", collateral=(Collateral(asset="USDT", quantity=1e4),),
+        ...     positions=(Position(symbol="BTC/USDT:USDT", quantity=1.0, entry_price=84_000.0),))
+        >>> book, failures = Book.from_accounts([account], ["BTC"])
+        >>> len(book), len(failures)
+        (1, 0)
+        """
+        return cls.from_columns(*account_columns(accounts), assets)
+
+    def take(self, rows: IntArray | Sequence[int]) -> Book:
+        """Choose accounts by position.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions; may repeat and reorder.
+
+        Returns
+        -------
+        Book
+            A book of these accounts; tier and schedule tables are shared.
+        """
+        rows = np.asarray(rows, np.int64)
+        a = self.arrays
+        units, account_unit = _gather(a.account_unit, rows)
+        legs, unit_leg = _gather(a.unit_leg, units)
+        colls, unit_coll = _gather(a.unit_coll, units)
+        arrays = a._replace(
+            account_unit=account_unit,
+            account_call_factor=a.account_call_factor[rows],
+            account_release_factor=a.account_release_factor[rows],
+            unit_cash=a.unit_cash[units],
+            unit_leg=unit_leg,
+            unit_coll=unit_coll,
+            **{n: getattr(a, n)[legs] for n in _LEG},
+            **{n: getattr(a, n)[colls] for n in _COLL},
+        )
+        return Book(
+            self.account_id[rows],
+            self.as_of[rows],
+            self.ruleset[rows],
+            self.assets,
+            arrays,
+            self.leg_symbol[legs],
+            self.coll_name[colls],
+            self.stale_after_minutes[rows],
+        )
+
+
+_LEG = ("leg_asset", "leg_quantity", "leg_entry", "leg_tier", "leg_initial_rate")
+_COLL = ("coll_asset", "coll_quantity", "coll_schedule")
+
+
+def _gather(pointer: Int32Array, rows: IntArray) -> tuple[IntArray, Int32Array]:
+    """Items of the CSR rows, and the pointer of the result."""
+    counts = (pointer[rows + 1] - pointer[rows]).astype(np.int64)
+    out = np.zeros(len(rows) + 1, np.int32)
+    out[1:] = np.cumsum(counts)
+    items = np.arange(out[-1], dtype=np.int64) + np.repeat(pointer[rows] - out[:-1], counts)
+    return items, out
+
+
+def account_columns(accounts: Sequence[Account]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Lay accounts out in the three column tables of the parquet twins.
+
+    Parameters
+    ----------
+    accounts : sequence of Account
+        The accounts.
+
+    Returns
+    -------
+    tuple of three dict
+        Accounts, positions and collateral; the latter two carry ``row``, the index of their account.
+    """
+    pos = [(i, p) for i, account in enumerate(accounts) for p in account.positions]
+    coll = [(i, c) for i, account in enumerate(accounts) for c in account.collateral]
+    return (
+        {
+            "account_id": _objects([a.account_id for a in accounts]),
+            "as_of": np.array([_nanoseconds(a) for a in accounts], np.int64),
+            "ruleset": _objects([a.ruleset for a in accounts]),
+            "currency": _objects([a.currency for a in accounts]),
+        },
+        {
+            "row": np.array([i for i, _ in pos], np.int64),
+            "symbol": _objects([p.symbol for _, p in pos]),
+            "quantity": np.array([p.quantity for _, p in pos], np.float64),
+            "entry_price": np.array([p.entry_price for _, p in pos], np.float64),
+            "margin_mode": _objects([p.margin_mode for _, p in pos]),
+            "isolated_margin": np.array([_number(p.isolated_margin) for _, p in pos], np.float64),
+            "leverage": np.array([_number(p.leverage) for _, p in pos], np.float64),
+        },
+        {
+            "row": np.array([i for i, _ in coll], np.int64),
+            "asset": _objects([c.asset for _, c in coll]),
+            "quantity": np.array([c.quantity for _, c in coll], np.float64),
+        },
+    )
+
+
+def _nanoseconds(account: Account) -> int:
+    """Exact nanoseconds; the smallest int64 marks a time without a zone (refused by the builder)."""
+    if account.as_of.tzinfo is None:
+        return int(np.iinfo(np.int64).min)
+    seconds = int(account.as_of.replace(microsecond=0).timestamp())
+    return (seconds * 1_000_000 + account.as_of.microsecond) * 1000
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _objects(values: list[str]) -> ObjectArray:
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out

@@ -1,0 +1,1 @@
+"""Margin models: requirements, levels, liquidation prices and replay."""

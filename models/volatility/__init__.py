@@ -1,0 +1,1 @@
+"""Volatility: estimators, seasonality, forecasts."""
