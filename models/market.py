@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.errors import InputError, UnknownAssetError
-from models.typing import MINUTE_NS, FloatArray, IntArray
+from models.typing import HOUR_NS, MINUTE_NS, FloatArray, IntArray
 
-__all__ = ["MarketPanel", "MarketSnapshot"]
+__all__ = ["MarketPanel", "MarketSnapshot", "to_hourly"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,3 +174,51 @@ class MarketSnapshot:
     price: FloatArray
     funding_rate: FloatArray
     age_minutes: FloatArray
+
+
+def to_hourly(panel: MarketPanel) -> MarketPanel:
+    """Aggregate bars that divide an hour into hourly bars.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        Bars of 1 to 60 minutes.
+
+    Returns
+    -------
+    MarketPanel
+        Whole hours only; an hour with a missing bar keeps the bars that are there, an empty one is NaN.
+        Funding rates inside an hour are summed.
+
+    Raises
+    ------
+    InputError
+        If the bar does not divide an hour.
+    """
+    if panel.bar_minutes == 60 and panel.start % HOUR_NS == 0:
+        return panel
+    if 60 % panel.bar_minutes:
+        raise InputError("panel.bar_minutes", panel.bar_minutes, "a divisor of 60")
+    per = 60 // panel.bar_minutes
+    first = int(panel.row_after(-(-panel.start // HOUR_NS) * HOUR_NS))
+    hours = (panel.n_bars - first) // per
+    cut = panel.slice(first, first + hours * per)
+    shape = (len(panel.assets), hours, per)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        there = np.isfinite(cut.close.reshape(shape))
+        first_there, last_there = there.argmax(axis=2), per - 1 - there[:, :, ::-1].argmax(axis=2)
+        open_ = np.take_along_axis(cut.open.reshape(shape), first_there[:, :, None], 2)[:, :, 0]
+        close = np.take_along_axis(cut.close.reshape(shape), last_there[:, :, None], 2)[:, :, 0]
+        return MarketPanel(
+            panel.assets,
+            60,
+            cut.start,
+            np.ascontiguousarray(open_),
+            np.nanmax(cut.high.reshape(shape), axis=2),
+            np.nanmin(cut.low.reshape(shape), axis=2),
+            np.ascontiguousarray(close),
+            cut.volume.reshape(shape).sum(axis=2),
+            cut.funding_rate.reshape(shape).sum(axis=2),
+            panel.source,
+        )

@@ -1,0 +1,310 @@
+"""The physics prior: the probability of a breach before any learning.
+
+Volatility by HAR on realised ranges with hour-of-week seasonality; running extremes and joint paths by
+filtered historical simulation; the gap by the exact engine. One price: a table. Several: scenario paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models._prior_kernels import probability_kernel
+from models.book import Book
+from models.errors import InputError, SchemaMismatchError
+from models.first_passage import ExtremeTable
+from models.market import MarketPanel, to_hourly
+from models.scenarios import BLOCKS, ScenarioPool, ScenarioSet, step_deviation
+from models.typing import HORIZONS, HOUR_NS, FloatArray, IntArray
+from models.volatility.forecast import HORIZON_HOURS, HarModel, VolatilityKind
+from models.volatility.seasonality import HourOfWeek, hour_of_week
+
+__all__ = ["PriorModel", "PriorState"]
+
+WARMUP_HOURS = 800
+"""Hours of history from which `PriorModel.state` is the same as from all of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorState:
+    """What the prior knows at one instant.
+
+    Parameters
+    ----------
+    as_of : int
+        Close of the last hour used, nanoseconds.
+    assets : tuple of str
+        Base codes.
+    total_variance : ndarray, shape (A, 4)
+        Forecast variance of the log price to each horizon.
+    scenarios : ScenarioSet
+        Joint paths from here.
+    """
+
+    as_of: int
+    assets: tuple[str, ...]
+    total_variance: FloatArray
+    scenarios: ScenarioSet
+
+    @property
+    def sigma(self) -> FloatArray:
+        """Forecast volatility of the log price to each horizon, shape (A, 4)."""
+        return np.sqrt(self.total_variance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriorModel:
+    """First-passage probability of margin levels.
+
+    Parameters
+    ----------
+    volatility : HarModel
+        The volatility forecast.
+    extremes : ExtremeTable
+        Standardised running extremes of one price.
+    pool : ScenarioPool
+        Standardised joint windows.
+    fitted_until : int
+        Close of the last bar used in fitting, nanoseconds.
+
+    Notes
+    -----
+    Not modelled: funding inside the horizon, and prices that stop (a halt) or jump between bars of all history.
+    """
+
+    volatility: HarModel
+    extremes: ExtremeTable
+    pool: ScenarioPool
+    fitted_until: int
+
+    @classmethod
+    def fit(
+        cls,
+        panel: MarketPanel,
+        until: int | None = None,
+        volatility: VolatilityKind = "har",
+        paths: int = 2048,
+        pool_days: int = 1095,
+    ) -> PriorModel:
+        """Fit on what was closed at `until`.
+
+        Parameters
+        ----------
+        panel : MarketPanel
+            Bars of up to an hour.
+        until : int, optional
+            Nanoseconds; all of the panel where None.
+        volatility : {"har", "ewma"}
+            Kind of forecast; ``"ewma"`` is a baseline.
+        paths : int
+            Scenario windows kept, 64 to 16384.
+        pool_days : int
+            Scenario windows are taken from the last so many days, 30 to 3650.
+
+        Returns
+        -------
+        PriorModel
+            The fitted prior.
+
+        Raises
+        ------
+        InputError
+            If a parameter is out of range or there is too little history.
+        """
+        if not 64 <= paths <= 16384:
+            raise InputError("paths", paths, "64 to 16384")
+        if not 30 <= pool_days <= 3650:
+            raise InputError("pool_days", pool_days, "30 to 3650")
+        hourly = to_hourly(panel)
+        hourly = hourly if until is None else hourly.between(hourly.start, until)
+        model = HarModel.fit(hourly, volatility)
+        total = model.total_variance(hourly)
+        extremes = ExtremeTable.fit(hourly, total, HORIZON_HOURS)
+        first = max(0, hourly.n_bars - pool_days * 24)
+        recent = hourly.slice(first, hourly.n_bars)
+        hours = hour_of_week(recent.times())
+        pool = ScenarioPool.fit(recent, total[:, first:], model.season.factor, hours, paths)
+        return cls(model, extremes, pool, hourly.end)
+
+    def total_variance(self, panel: MarketPanel) -> FloatArray:
+        """Forecast variance at the close of each hourly bar.
+
+        Parameters
+        ----------
+        panel : MarketPanel
+            Bars of up to an hour.
+
+        Returns
+        -------
+        ndarray, shape (A, T, 4)
+            T hours; see `HarModel.total_variance`.
+        """
+        return self.volatility.total_variance(to_hourly(panel))
+
+    def state(self, panel: MarketPanel, as_of: int) -> PriorState:
+        """Compute the state from the history before `as_of`.
+
+        Parameters
+        ----------
+        panel : MarketPanel
+            Bars of up to an hour, at least 800 hours before `as_of` for a full forecast.
+        as_of : int
+            Nanoseconds.
+
+        Returns
+        -------
+        PriorState
+            The state at the last full hour.
+        """
+        hourly = to_hourly(panel.between(as_of - (WARMUP_HOURS + 1) * HOUR_NS, as_of))
+        if hourly.n_bars == 0:
+            raise InputError("as_of", as_of, "an instant with at least one closed hourly bar before it")
+        total = self.volatility.total_variance(hourly)[:, -1]
+        return self.state_from(hourly.assets, total, hourly.end)
+
+    def state_from(self, assets: tuple[str, ...], total_variance: FloatArray, as_of: int) -> PriorState:
+        """Build a state from forecasts that are already computed.
+
+        Parameters
+        ----------
+        assets : tuple of str
+            Base codes of the rows.
+        total_variance : ndarray, shape (A, 4)
+            Forecast at `as_of`; NaN where there is too little history (the median of the others is used).
+        as_of : int
+            Close of the hour, nanoseconds.
+
+        Returns
+        -------
+        PriorState
+            The state.
+        """
+        if assets != self.pool.assets:
+            pool = self._pool_for(assets)
+        else:
+            pool = self.pool
+        total = np.where(np.isfinite(total_variance), total_variance, np.nan)
+        if np.isnan(total).any():
+            middle = np.nanmedian(total, axis=0) if np.isfinite(total).any() else np.full(4, 1e-4) * HORIZON_HOURS
+            total = np.where(np.isnan(total), middle, total)
+        hour = np.full(len(assets), hour_of_week(as_of))
+        return PriorState(as_of, assets, total, pool.at(step_deviation(total, self.volatility.season.factor, hour)))
+
+    def _pool_for(self, assets: tuple[str, ...]) -> ScenarioPool:
+        """The pool in another order of assets; an unknown one moves with the first asset of the pool."""
+        index = [self.pool.assets.index(a) if a in self.pool.assets else 0 for a in assets]
+        unknown = tuple(a for a in assets if a not in self.pool.assets)
+        p = self.pool
+        return ScenarioPool(
+            assets, p.low[:, index], p.high[:, index], p.close[:, index], p.correlation[np.ix_(index, index)], (*p.proxy, *unknown)
+        )
+
+    def correlation(self, assets: tuple[str, ...]) -> FloatArray:
+        """Correlation of daily moves for an order of assets, shape (A, A)."""
+        return self.pool.correlation if assets == self.pool.assets else self._pool_for(assets).correlation
+
+    def probability(self, book: Book, price: FloatArray, state: PriorState, factor: FloatArray) -> FloatArray:
+        """Probability that each account breaches a level by each horizon.
+
+        Parameters
+        ----------
+        book : Book
+            n accounts, on the assets of `state`.
+        price : ndarray, shape (A,)
+            Prices now.
+        state : PriorState
+            From `state` or `state_from`.
+        factor : ndarray, shape (n,)
+            Level as a multiple of maintenance: the call factor for a call, 1 for liquidation.
+
+        Returns
+        -------
+        ndarray, shape (n, 4)
+            In [0, 1], non-decreasing over the horizons; 1 for accounts that are in breach now.
+
+        Raises
+        ------
+        InputError
+            If book and state disagree on the assets.
+        """
+        if book.assets != state.assets:
+            raise InputError("book.assets", book.assets, f"the assets of the state, {state.assets}")
+        out = np.empty((len(book), len(HORIZONS)))
+        s = state.scenarios
+        probability_kernel(
+            book.arrays,
+            np.ascontiguousarray(price, np.float64),
+            np.ascontiguousarray(factor, np.float64),
+            state.sigma,
+            np.ascontiguousarray(self.correlation(state.assets)),
+            self.extremes.survival,
+            s.low,
+            s.high,
+            s.close,
+            s.block_low,
+            s.block_high,
+            s.path_low,
+            s.path_high,
+            s.least,
+            s.most,
+            BLOCKS,
+            out,
+        )
+        return np.maximum.accumulate(out, axis=1)
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Everything as arrays, for a bundle; `from_arrays` is the inverse."""
+        return {
+            "kind": np.array(self.volatility.kind),
+            "season": self.volatility.season.factor,
+            "coefficient": self.volatility.coefficient,
+            "survival": self.extremes.survival,
+            "assets": np.array(self.pool.assets),
+            "proxy": np.array(self.pool.proxy, dtype=np.str_),
+            "low": self.pool.low,
+            "high": self.pool.high,
+            "close": self.pool.close,
+            "correlation": self.pool.correlation,
+            "fitted_until": np.array(self.fitted_until, np.int64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> PriorModel:
+        """Rebuild a prior from `to_arrays`.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            For example an open ``.npz`` file.
+
+        Returns
+        -------
+        PriorModel
+            The same prior.
+
+        Raises
+        ------
+        SchemaMismatchError
+            If an array is missing.
+        """
+        try:
+            kind: VolatilityKind = "ewma" if str(arrays["kind"]) == "ewma" else "har"
+            pool = ScenarioPool(
+                tuple(str(a) for a in arrays["assets"]),
+                arrays["low"],
+                arrays["high"],
+                arrays["close"],
+                arrays["correlation"],
+                tuple(str(a) for a in arrays["proxy"]),
+            )
+            return cls(
+                HarModel(kind, HourOfWeek(arrays["season"]), arrays["coefficient"]),
+                ExtremeTable(arrays["survival"]),
+                pool,
+                int(arrays["fitted_until"]),
+            )
+        except KeyError as error:
+            raise SchemaMismatchError(f"prior arrays: expected an entry {error}, was absent") from error

@@ -1,0 +1,228 @@
+"""Joint scenario paths by filtered historical simulation of whole windows.
+
+A scenario is a past 72-hour window of all assets at once, each hourly low, high and close divided by
+the deviation that was forecast for that hour at the window's start. At an instant it is multiplied by
+the deviations forecast now. Volatility clustering within the window, intrabar extremes, correlation in
+crashes and asymmetry come from the data.
+
+References
+----------
+Barone-Adesi, Giannopoulos and Vosper (1999), "VaR without correlations for portfolios of derivative securities".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from models.errors import InputError
+from models.market import MarketPanel
+from models.typing import BoolArray, Float32Array, FloatArray, IntArray
+
+__all__ = ["BLOCKS", "ScenarioPool", "ScenarioSet", "step_deviation"]
+
+BLOCKS = np.array([0, 1, 4, 12, 24, 36, 48, 60, 72], np.int32)
+"""Steps at which the pruning blocks start; the horizons are among them."""
+_EDGES = (0, 1, 4, 24, 72)
+
+
+def step_deviation(total_variance: FloatArray, season: FloatArray, hour: IntArray) -> FloatArray:
+    """Spread the forecast variance to the horizons over their hours.
+
+    Parameters
+    ----------
+    total_variance : ndarray, shape (N, 4)
+        Variance to 1, 4, 24, 72 hours.
+    season : ndarray, shape (168,)
+        Hour-of-week factors.
+    hour : ndarray of int, shape (N,)
+        Hour of the week of the first step.
+
+    Returns
+    -------
+    ndarray, shape (N, 72)
+        Deviation of each hourly step; their squares add up to the totals (each segment at least 5% of its mean).
+    """
+    factor = season[(np.asarray(hour)[:, None] + np.arange(_EDGES[-1])) % len(season)]
+    out = np.empty(factor.shape)
+    before = np.zeros(len(total_variance))
+    for k in range(4):
+        first, stop = _EDGES[k], _EDGES[k + 1]
+        share = factor[:, first:stop]
+        mean = total_variance[:, k] / stop
+        inside = np.maximum(total_variance[:, k] - before, 0.05 * mean * (stop - first))
+        out[:, first:stop] = np.sqrt(share * (inside / share.sum(axis=1))[:, None])
+        before = total_variance[:, k]
+    return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScenarioPool:
+    """Standardised windows of all assets.
+
+    Parameters
+    ----------
+    assets : tuple of str
+        Base codes.
+    low, high, close : ndarray of float32, shape (S, A, 72)
+        Log low, high and close of each hour relative to the close before, over the forecast deviation.
+    correlation : ndarray, shape (A, A)
+        Of standardised daily moves.
+    proxy : tuple of str
+        Assets with too little history; they move with the market of the same window.
+    """
+
+    assets: tuple[str, ...]
+    low: Float32Array
+    high: Float32Array
+    close: Float32Array
+    correlation: FloatArray
+    proxy: tuple[str, ...]
+
+    @classmethod
+    def fit(
+        cls, panel: MarketPanel, total_variance: FloatArray, season: FloatArray, hours: IntArray, size: int
+    ) -> ScenarioPool:
+        """Choose `size` windows from a panel.
+
+        Parameters
+        ----------
+        panel : MarketPanel
+            Hourly bars; nothing beyond it is used.
+        total_variance : ndarray, shape (A, T, 4)
+            Forecast at each close.
+        season : ndarray, shape (168,)
+            Hour-of-week factors.
+        hours : ndarray of int, shape (T,)
+            Hour of the week of each bar.
+        size : int
+            Number of windows; the windows are ordered by the market's largest fall and taken at even steps, which
+            keeps the tails in proportion.
+
+        Returns
+        -------
+        ScenarioPool
+            The pool.
+
+        Raises
+        ------
+        InputError
+            If no window is complete.
+        """
+        cube, complete = _standardised(panel, total_variance, season, hours, 3 * size)
+        share = complete.mean(axis=0)
+        core = np.flatnonzero(share > 0.5) if (share > 0.5).any() else share.argmax(keepdims=True)
+        rows = np.flatnonzero(complete[:, core].all(axis=1))
+        if len(rows) == 0:
+            raise InputError("panel", f"{panel.n_bars} bars", "at least one complete window of 72 hours")
+        fall = np.cumsum(cube[2, rows][:, core].mean(axis=1), axis=1).min(axis=1)
+        order = rows[np.argsort(fall, kind="stable")]
+        chosen = order[np.floor((np.arange(size) + 0.5) * len(order) / size).astype(np.int64)]
+        cube, there = cube[:, chosen], complete[chosen]
+        for a in range(len(panel.assets)):
+            cube[:, ~there[:, a], a] = cube[:, ~there[:, a], core[0]]
+        proxy = tuple(name for a, name in enumerate(panel.assets) if there[:, a].mean() < 0.5)
+        daily = cube[2].reshape(size, len(panel.assets), 3, 24).sum(axis=3).transpose(0, 2, 1).reshape(-1, len(panel.assets))
+        correlation = np.corrcoef(daily, rowvar=False).reshape(len(panel.assets), -1)
+        low, high, close = (np.ascontiguousarray(c, np.float32) for c in cube)
+        return cls(panel.assets, low, high, close, np.nan_to_num(correlation, nan=1.0), proxy)
+
+    def at(self, deviation: FloatArray) -> ScenarioSet:
+        """Scale the windows to the deviations forecast now.
+
+        Parameters
+        ----------
+        deviation : ndarray, shape (A, 72)
+            Hourly deviations from `step_deviation`.
+
+        Returns
+        -------
+        ScenarioSet
+            Price ratios to now.
+        """
+        paths = _scale(self.low, self.high, self.close, np.ascontiguousarray(deviation, np.float32))
+        path_low, path_high = paths[3].min(axis=1), paths[4].max(axis=1)
+        return ScenarioSet(
+            *paths, path_low, path_high, path_low.min(axis=0).astype(np.float64), path_high.max(axis=0).astype(np.float64)
+        )
+
+
+def _standardised(
+    panel: MarketPanel, total_variance: FloatArray, season: FloatArray, hours: IntArray, most: int
+) -> tuple[FloatArray, BoolArray]:
+    """All windows that start at a bar's close: (3, W, A, 72) low, high, close steps, and (W, A) completeness."""
+    a_n, t_n = panel.close.shape
+    before = np.full_like(panel.close, np.nan)
+    before[:, 1:] = panel.close[:, :-1]
+    with np.errstate(all="ignore"):
+        steps = np.stack([np.log(np.minimum(panel.low, before) / before), np.log(np.maximum(panel.high, before) / before), np.log(panel.close / before)])
+    w_n = max(0, t_n - 72)
+    stride = max(1, w_n // most)
+    starts = np.arange(0, w_n, stride)
+    index = starts[:, None] + 1 + np.arange(72)
+    cube = np.empty((3, len(starts), a_n, 72))
+    complete = np.zeros((len(starts), a_n), bool)
+    for a in range(a_n):
+        deviation = step_deviation(total_variance[a, starts], season, hours[starts] + 1)
+        cube[:, :, a] = steps[:, a][:, index] / deviation
+        complete[:, a] = np.isfinite(cube[:, :, a]).all(axis=(0, 2))
+    return cube, complete
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScenarioSet:
+    """Scenario paths at one instant, as price ratios to now, laid out for the kernel.
+
+    Parameters
+    ----------
+    low, high, close : ndarray of float32, shape (S, 72, A)
+        Ratio at each hour.
+    block_low, block_high : ndarray of float32, shape (S, 8, A)
+        Least and greatest ratio in each pruning block.
+    path_low, path_high : ndarray of float32, shape (S, A)
+        Least and greatest ratio of the whole path.
+    least, most : ndarray, shape (A,)
+        Least and greatest ratio of all paths.
+    """
+
+    low: Float32Array
+    high: Float32Array
+    close: Float32Array
+    block_low: Float32Array
+    block_high: Float32Array
+    path_low: Float32Array
+    path_high: Float32Array
+    least: FloatArray
+    most: FloatArray
+
+
+@njit(cache=True)
+def _scale(
+    low: Float32Array, high: Float32Array, close: Float32Array, deviation: Float32Array
+) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array, Float32Array]:
+    s_n, a_n, t_n = low.shape
+    blocks = BLOCKS
+    out_low = np.empty((s_n, t_n, a_n), np.float32)
+    out_high = np.empty((s_n, t_n, a_n), np.float32)
+    out_close = np.empty((s_n, t_n, a_n), np.float32)
+    block_low = np.full((s_n, len(blocks) - 1, a_n), np.float32(np.inf))
+    block_high = np.zeros((s_n, len(blocks) - 1, a_n), np.float32)
+    for s in range(s_n):
+        for a in range(a_n):
+            level = np.float32(1.0)
+            k = 0
+            for t in range(t_n):
+                if t == blocks[k + 1]:
+                    k += 1
+                d = deviation[a, t]
+                bottom = level * np.exp(low[s, a, t] * d)
+                top = level * np.exp(high[s, a, t] * d)
+                level = level * np.exp(close[s, a, t] * d)
+                out_low[s, t, a] = bottom
+                out_high[s, t, a] = top
+                out_close[s, t, a] = level
+                block_low[s, k, a] = min(block_low[s, k, a], bottom)
+                block_high[s, k, a] = max(block_high[s, k, a], top)
+    return out_low, out_high, out_close, block_low, block_high
