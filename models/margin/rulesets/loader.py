@@ -1,0 +1,107 @@
+"""Finds the ruleset documents and hands out the one in force at an instant.
+
+A document changes at known instants only, so a `Ruleset` is cached per document and interval
+between changes: a batch with a million instants touches a few hundred objects.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import datetime
+from functools import cache, lru_cache
+from importlib.resources import files
+
+import msgspec
+
+from models.errors import UnknownRulesetError
+from models.margin.rulesets.document import Document, to_utc
+from models.margin.rulesets.ruleset import Ruleset
+from models.margin.tiers import TierSchedule
+
+__all__ = ["load_ruleset", "ruleset_names"]
+
+
+@lru_cache(maxsize=1)
+def ruleset_names() -> tuple[str, ...]:
+    """Give the names of the rulesets that are shipped.
+
+    Returns
+    -------
+    tuple of str
+        Sorted names.
+
+    Examples
+    --------
+    >>> ruleset_names()
+    ('binance-usdm', 'bybit-linear', 'generic-linear', 'hyperliquid', 'okx-linear')
+    """
+    found = (item.name for item in files(__package__).iterdir())
+    return tuple(sorted(name.removesuffix(".json") for name in found if name.endswith(".json")))
+
+
+def load_ruleset(name: str, as_of: datetime) -> Ruleset:
+    """Give the rules of a venue in force at an instant.
+
+    For each table the newest version dated at or before `as_of` is used. Before the first date of a
+    table its earliest version stands in, and the ruleset says so (`Ruleset.backdated`,
+    `Ruleset.tier_backdated`).
+
+    Parameters
+    ----------
+    name : str
+        One of `ruleset_names`.
+    as_of : datetime
+        Instant, timezone-aware.
+
+    Returns
+    -------
+    Ruleset
+        The rules, the same object for every instant between two changes.
+
+    Raises
+    ------
+    UnknownRulesetError
+        If there is no ruleset of that name.
+    InputError
+        If `as_of` has no zone.
+
+    Examples
+    --------
+    >>> from datetime import datetime, timezone
+    >>> rules = load_ruleset("hyperliquid", datetime(2025, 7, 1, tzinfo=timezone.utc))
+    >>> rules.tier("BTC/USDC:USDC").lookup(1_000_000)
+    (0.0125, 0.0)
+    """
+    if not isinstance(name, str) or name not in ruleset_names():
+        raise UnknownRulesetError("ruleset", name, "one of " + ", ".join(ruleset_names()))
+    _, changes, _ = _document(name)
+    return _ruleset(name, bisect_right(changes, to_utc(as_of)))
+
+
+@cache
+def _document(name: str) -> tuple[Document, list[datetime], dict[tuple[str, int, float], TierSchedule]]:
+    text = files(__package__).joinpath(f"{name}.json").read_bytes()
+    document = msgspec.json.decode(text, type=Document)
+    return document, document.changes(), {}
+
+
+@lru_cache(maxsize=4096)
+def _ruleset(name: str, interval: int) -> Ruleset:
+    document, changes, cache = _document(name)
+    instant = changes[interval - 1] if interval else datetime.min.replace(tzinfo=changes[0].tzinfo)
+    settings = document.settings[max(bisect_right(document.settings, instant, key=lambda s: s.effective_from) - 1, 0)]
+    return Ruleset(
+        name=document.name,
+        effective_from=changes[max(interval - 1, 0)],
+        source=document.source,
+        call_ratio=settings.call_ratio,
+        release_factor=settings.release_factor,
+        default_leverage=settings.default_leverage,
+        stale_after_minutes=settings.stale_after_minutes,
+        taker_fee=settings.taker_fee,
+        funding_interval_hours=settings.funding_interval_hours,
+        backdated=interval == 0,
+        _document=document,
+        _instant=instant,
+        _cache=cache,
+    )
