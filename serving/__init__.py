@@ -1,1 +1,3 @@
-"""The prediction API, its settings and its state."""
+"""The online API: predictions and recommendations over HTTP."""
+
+__all__: list[str] = []

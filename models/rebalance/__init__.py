@@ -1,0 +1,27 @@
+"""What would save an account: the smallest single action that brings P(call) under a target.
+
+One account and one `Target` give a `Recommendation`: the smallest top-up in each eligible asset and
+the smallest reduction of each position, each of them enough on its own, found on the full predictor
+and re-priced by the margin engine; or, where there is more collateral than needed, what can be released.
+"""
+
+from models.rebalance.plan import Action, Levels, Plan, Recommendation, Unreachable, last_safe_minute
+from models.rebalance.policy import AssetRule, Policy, SymbolRule, policy_from_mapping
+from models.rebalance.recommend import recommend
+from models.rebalance.target import Target, parse_target
+
+__all__ = [
+    "Action",
+    "AssetRule",
+    "Levels",
+    "Plan",
+    "Policy",
+    "Recommendation",
+    "SymbolRule",
+    "Target",
+    "Unreachable",
+    "last_safe_minute",
+    "parse_target",
+    "policy_from_mapping",
+    "recommend",
+]

@@ -1,0 +1,106 @@
+"""Accounts in, probabilities and exact levels out: the two judges of every candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.account import Account
+from models.book import Book
+from models.errors import Failure
+from models.margin.levels import STATES, margin_levels
+from models.rebalance.plan import Levels
+from models.typing import HORIZONS, BoolArray, FloatArray, IntArray
+
+__all__ = ["Evaluation", "Evaluator", "Predict"]
+
+Predict = Callable[[Book], FloatArray]
+"""P(call) of a book at the four horizons, shape (n, 4)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Accounts as the predictor and the engine see them.
+
+    Parameters
+    ----------
+    p : ndarray, shape (m, 4)
+        P(call) at the four horizons; NaN for an account that could not be computed.
+    level : ndarray, shape (m, 6)
+        Equity, maintenance, call, initial, release and call amount, account currency.
+    gap : ndarray, shape (m,)
+        Equity minus call requirement, the worst margin unit.
+    state : ndarray of int, shape (m,)
+        Index into `models.margin.levels.STATES`; -1 for an account that could not be computed.
+    failures : tuple of Failure
+        The accounts that could not be computed, and why.
+    """
+
+    p: FloatArray
+    level: FloatArray
+    gap: FloatArray
+    state: IntArray
+    failures: tuple[Failure, ...]
+
+    @property
+    def good(self) -> BoolArray:
+        """Which accounts could be computed, shape (m,)."""
+        return self.state >= 0
+
+    def levels(self, row: int) -> Levels:
+        """Levels of one account as a value."""
+        equity, maintenance, call, initial, release, amount = (float(x) for x in self.level[row])
+        return Levels(equity, maintenance, call, initial, release, amount, STATES[int(self.state[row])])
+
+    def probabilities(self, row: int) -> tuple[float, ...]:
+        """P(call) of one account as a value."""
+        return tuple(float(x) for x in self.p[row])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluator:
+    """The full predictor and the exact engine at fixed prices.
+
+    Parameters
+    ----------
+    assets : tuple of str, length A
+        Assets of the prices.
+    prices : ndarray, shape (n, A)
+        Present prices for each of the n accounts.
+    predict : callable
+        Book to P(call), shape (m, 4).
+    """
+
+    assets: tuple[str, ...]
+    prices: FloatArray
+    predict: Predict
+
+    def __call__(self, accounts: Sequence[Account], owner: IntArray) -> Evaluation:
+        """Evaluate candidates, all in one call of the predictor.
+
+        Parameters
+        ----------
+        accounts : sequence of Account, length m
+            The candidates.
+        owner : ndarray of int, shape (m,)
+            Row of `prices` for each of them.
+
+        Returns
+        -------
+        Evaluation
+            In the order of `accounts`.
+        """
+        m = len(accounts)
+        book, failures = Book.from_accounts(accounts, self.assets)
+        rows = np.setdiff1d(np.arange(m), np.array([f.row for f in failures], np.int64))
+        p, level = np.full((m, len(HORIZONS)), np.nan), np.full((m, 6), np.nan)
+        gap, state = np.full(m, np.nan), np.full(m, -1, np.int64)
+        if len(rows):
+            exact = margin_levels(book, np.ascontiguousarray(self.prices[owner[rows]]))
+            p[rows] = self.predict(book)
+            columns = (exact.equity, exact.maintenance, exact.call, exact.initial, exact.release, exact.call_amount)
+            level[rows] = np.column_stack(columns)
+            gap[rows], state[rows] = exact.gap_call, exact.state
+        return Evaluation(p, level, gap, state, tuple(failures))

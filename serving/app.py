@@ -1,0 +1,100 @@
+"""The app factory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from models.errors import MargincastError
+from serving.middleware import BodyLimit, Key, RequestId, TimeLimit
+from serving.openapi import install_openapi
+from serving.problems import install_handlers
+from serving.routes import docs, health, models, predictions, recommendations
+from serving.runtime import Runtime, build_runtime
+from serving.settings import Settings, settings_from_env
+from serving.state import watch
+
+__all__ = ["create_app"]
+
+_log = logging.getLogger("margincast.serving")
+
+
+def create_app(settings: Settings | None = None, clock: Callable[[], int] | None = None) -> FastAPI:
+    """Build the API.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Read from the environment where None.
+    clock : callable, optional
+        Nanoseconds since the epoch now; the system's by default.
+
+    Returns
+    -------
+    FastAPI
+        The app; market and kernels are loaded when it starts.
+
+    Raises
+    ------
+    InputError
+        If a setting is wrong.
+    ModelError
+        If the model cannot be loaded.
+    """
+    settings = settings or settings_from_env()
+    runtime = build_runtime(settings, clock)
+    app = FastAPI(
+        title="margincast",
+        version=_version(),
+        description="Margin calls predicted, and what would prevent them.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        middleware=_middleware(settings),
+        lifespan=_lifespan,
+    )
+    app.state.runtime = runtime
+    install_handlers(app)
+    install_openapi(app)
+    for part in (predictions, recommendations, models, health, docs):
+        app.include_router(part.router)
+    return app
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    found = [Middleware(RequestId)]
+    if settings.api_key:
+        found.append(Middleware(Key, key=settings.api_key.reveal()))
+    found.append(Middleware(TimeLimit, seconds=settings.timeout_seconds))
+    found.append(Middleware(BodyLimit, max_bytes=settings.max_body_bytes))
+    return found
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    runtime: Runtime = app.state.runtime
+    try:
+        await asyncio.to_thread(runtime.reload)
+    except (MargincastError, OSError, ValueError) as error:
+        _log.error("market not loaded: %s", error)
+    task = asyncio.create_task(watch(runtime.reload, runtime.settings.refresh_seconds))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        runtime.close()
+
+
+def _version() -> str:
+    try:
+        return version("margincast")
+    except PackageNotFoundError:
+        return "0"

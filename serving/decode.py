@@ -1,0 +1,208 @@
+"""Bytes to accounts: typed decode, one bad account never takes the others with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+import msgspec
+
+from models.account import Account, validate_account
+from models.errors import Failure, InputError
+from models.rebalance import Policy, Target, parse_target
+from serving.problems import ProblemError
+
+__all__ = ["Accounts", "decode_accounts", "decode_recommendation"]
+
+_T = TypeVar("_T")
+_account = msgspec.json.Decoder(Account)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_text = msgspec.json.Decoder(str)
+_policy = msgspec.json.Decoder(Policy | None)
+_path = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
+
+
+class _Named(msgspec.Struct):
+    account_id: str
+
+
+_id = msgspec.json.Decoder(_Named)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The accounts of a request.
+
+    Parameters
+    ----------
+    accounts : list of Account
+        Those that could be read.
+    rows : list of int
+        Their positions in the request.
+    failures : list of Failure
+        Those that could not.
+    single : bool
+        Whether the request was one account and not a list.
+    """
+
+    accounts: list[Account]
+    rows: list[int]
+    failures: list[Failure]
+    single: bool
+
+
+def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
+    """Read one account, or ``{"accounts": [...]}``.
+
+    Parameters
+    ----------
+    body : bytes
+        The JSON of the request.
+    max_accounts : int
+        Most accounts allowed.
+
+    Returns
+    -------
+    Accounts
+        The good accounts, and failures for the others where there is a list.
+
+    Raises
+    ------
+    ProblemError
+        400 for what is not JSON, 422 with the path of the field for one account, or an envelope, that is wrong.
+
+    Examples
+    --------
+    >>> decode_accounts(b'{"accounts": [{"account_id": "x"}]}', 10).failures[0].code
+    'invalid_input'
+    """
+    try:
+        account = _account.decode(body)
+        validate_account(account)
+        return Accounts([account], [0], [], True)
+    except InputError as error:
+        raise ProblemError(422, error.code, str(error), error.field) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        fields = _envelope(body)
+        if "accounts" not in fields:
+            _refuse(error)
+        unknown = [name for name in fields if name != "accounts"]
+        if unknown:
+            _unknown(unknown[0], "accounts")
+        return _decode_list(fields["accounts"], max_accounts)
+
+
+def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Target, Policy | None]:
+    """Read ``{"accounts": [...]}`` or ``{"account": {...}}`` with ``target`` and ``policy``, or one account.
+
+    Parameters
+    ----------
+    body : bytes
+        The JSON of the request.
+    max_accounts : int
+        Most accounts allowed.
+
+    Returns
+    -------
+    tuple of (Accounts, Target, Policy or None)
+        Target is 0.01@1440 where none is given.
+
+    Raises
+    ------
+    ProblemError
+        As `decode_accounts`.
+    """
+    fields = _envelope(body)
+    if "account_id" in fields:
+        return decode_accounts(body, max_accounts), Target(), None
+    known = ("accounts", "account", "target", "policy")
+    for name in fields:
+        if name not in known:
+            _unknown(name, ", ".join(known))
+    if ("accounts" in fields) == ("account" in fields):
+        raise ProblemError(422, "invalid_input", "Give either 'accounts' (a list) or 'account' (one).", "accounts")
+    target = parse_target(_part(_text, fields["target"], "target")) if "target" in fields else Target()
+    policy = _part(_policy, fields["policy"], "policy") if "policy" in fields else None
+    if "account" in fields:
+        account = _part(_account, fields["account"], "account")
+        try:
+            validate_account(account)
+        except InputError as error:
+            raise ProblemError(422, error.code, str(error), f"account.{error.field}") from None
+        return Accounts([account], [0], [], True), target, policy
+    return _decode_list(fields["accounts"], max_accounts), target, policy
+
+
+def _envelope(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _fields.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        _refuse(error)
+
+
+def _decode_list(raw: msgspec.Raw, max_accounts: int) -> Accounts:
+    items: list[msgspec.Raw] = _part(_items, raw, "accounts")
+    if len(items) > max_accounts:
+        detail = f"accounts: expected at most {max_accounts} in one request, was {len(items)}"
+        raise ProblemError(413, "too_many_accounts", detail, "accounts")
+    accounts: list[Account] = []
+    rows: list[int] = []
+    failures: list[Failure] = []
+    for row, item in enumerate(items):
+        try:
+            account = _account.decode(item)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            what, path = _split(error)
+            field = f"accounts[{row}]" + (f".{path}" if path else "")
+            failures.append(Failure(row, _name(item), "invalid_input", field, f"{field}: {what}"))
+            continue
+        try:
+            validate_account(account)
+        except InputError as error:
+            failures.append(_failure(error, row, account.account_id))
+            continue
+        accounts.append(account)
+        rows.append(row)
+    return Accounts(accounts, rows, failures, False)
+
+
+def _failure(error: InputError, row: int, account_id: str) -> Failure:
+    field = f"accounts[{row}].{error.field}"
+    return Failure(row, account_id, error.code, field, f"accounts[{row}].{error}")
+
+
+def _name(item: msgspec.Raw) -> str:
+    try:
+        return str(_id.decode(item).account_id)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return ""
+
+
+def _part(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw, name: str) -> _T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        _refuse(error, name)
+
+
+def _split(error: Exception) -> tuple[str, str]:
+    match = _path.match(str(error))
+    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    named = _named.search(what)
+    return what, ".".join(part for part in (path, named["name"] if named else "") if part)
+
+
+def _refuse(error: Exception, prefix: str = "") -> NoReturn:
+    if isinstance(error, msgspec.ValidationError):
+        what, path = _split(error)
+        field = ".".join(part for part in (prefix, path) if part)
+        raise ProblemError(422, "invalid_input", f"{field}: {what}" if field else what, field) from None
+    raise ProblemError(400, "malformed_json", f"The body is not JSON: {error}.") from None
+
+
+def _unknown(name: str, known: Sequence[str] | str) -> NoReturn:
+    raise ProblemError(422, "invalid_input", f"{name}: unknown field; known are {known}", name)

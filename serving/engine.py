@@ -1,0 +1,304 @@
+"""Accounts in, answers out: the predictor and the recommender on one market, kernels warm."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from models.account import Account, Collateral, Position
+from models.book import Book
+from models.book_small import BookMaker
+from models.errors import Failure, InputError, MargincastError, MissingMarketError
+from models.margin.levels import margin_levels
+from models.market import MarketPanel
+from models.prior import PriorModel
+from models.rebalance import Policy, Recommendation, Target, recommend
+from models.typing import HORIZONS, MINUTE_NS, FloatArray, IntArray
+from serving.decode import Accounts
+from serving.model_source import Model
+from serving.moment import Moment, moment_at
+from serving.problems import ProblemError
+from serving.schemas import AccountPrediction, Market, PredictionResponse, RecommendationResponse, Row
+
+__all__ = ["Engine"]
+
+_MOMENTS = 16
+_SMALL = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Accounts of one request that share a moment; `rows` are their positions in the request."""
+
+    moment: Moment
+    accounts: list[Account]
+    rows: list[int]
+
+
+class Engine:
+    """The model on one market.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        The market.
+    model : Model
+        The model; the prior is fitted on the panel where it has none.
+    clock : callable
+        Nanoseconds since the epoch now.
+    skew_seconds : float
+        How far ahead of the clock an account may be.
+
+    Notes
+    -----
+    An account is answered on the market that was known at its ``as_of``: on the newest bar, or on an earlier one.
+    """
+
+    def __init__(self, panel: MarketPanel, model: Model, clock: Callable[[], int], skew_seconds: float = 60.0) -> None:
+        self.panel = panel
+        self.model = model
+        self._clock = clock
+        self._skew = int(skew_seconds * 1e9)
+        self._prior = PriorModel.fit(panel) if model.predictor is None else model.predictor.prior
+        self._maker = BookMaker(panel.assets)
+        self._lock = threading.Lock()
+        self._moments: OrderedDict[int, Moment] = OrderedDict()
+        self._newest = moment_at(panel, panel.end, self._prior, model.predictor)
+
+    def warm(self) -> None:
+        """Compile the kernels, so that the first request is as fast as the next."""
+        now = _when(self._newest.as_of)
+        priced = [a for a, p in zip(self.panel.assets, self._newest.price, strict=True) if math.isfinite(p)][:2]
+        legs = tuple(Position(symbol=f"{a}/USDT:USDT", quantity=1.0, entry_price=1.0) for a in priced)
+        cash = (Collateral(asset="USDT", quantity=1e9),)
+        account = Account(
+            account_id="warm", as_of=now, ruleset="generic-linear", currency="USDT", collateral=cash, positions=legs[:1]
+        )
+        both = Account(
+            account_id="warm", as_of=now, ruleset="generic-linear", currency="USDT", collateral=cash, positions=legs
+        )
+        for accounts in ([account], [account, both] * _SMALL):
+            self.predict(Accounts(accounts, list(range(len(accounts))), [], False))
+        self.recommend(Accounts([account], [0], [], False), Target(), Policy())
+
+    def market(self) -> Market:
+        """The newest market, as answers name it."""
+        end = self._newest.as_of
+        age = (self._clock() - end) / MINUTE_NS
+        return Market(as_of=_when(end), age_minutes=round(age, 3), sources=sorted(set(self.panel.source)))
+
+    def predict(self, request: Accounts) -> PredictionResponse:
+        """Predict for every account that can be computed.
+
+        Parameters
+        ----------
+        request : Accounts
+            The accounts.
+
+        Returns
+        -------
+        PredictionResponse
+            In the order of the request.
+
+        Raises
+        ------
+        ProblemError
+            If the request is a single account and it is wrong.
+        """
+        failures = list(request.failures)
+        parts = self._parts(request, failures)
+        found: list[tuple[int, AccountPrediction]] = []
+        for part in parts:
+            book, rows = self._book(part, failures)
+            if len(book):
+                found += self._answers(book, rows, part, failures)
+        self._refuse_single(request, failures)
+        if len(parts) > 1:
+            found.sort(key=lambda pair: pair[0])
+        return PredictionResponse(
+            model_version=self.model.version,
+            market=self.market(),
+            predictions=[answer for _, answer in found],
+            failures=sorted(failures, key=lambda f: f.row),
+        )
+
+    def recommend(self, request: Accounts, target: Target, policy: Policy) -> RecommendationResponse:
+        """Recommend for every account that can be computed.
+
+        Parameters
+        ----------
+        request : Accounts
+            The accounts.
+        target : Target
+            What a plan must reach.
+        policy : Policy
+            What the desk may do.
+
+        Returns
+        -------
+        RecommendationResponse
+            In the order of the request.
+
+        Raises
+        ------
+        ProblemError
+            If the request is a single account and it is wrong.
+        """
+        failures = list(request.failures)
+        found: list[tuple[int, Recommendation]] = []
+        for part in self._parts(request, failures):
+            moment = part.moment
+            results, bad = recommend(part.accounts, moment.assets, moment.price, moment.p_call, target, policy)
+            wrong = {f.row for f in bad}
+            failures += [_at(f, part.rows[f.row]) for f in bad]
+            good = [row for i, row in enumerate(part.rows) if i not in wrong]
+            found += zip(good, results, strict=True)
+        self._refuse_single(request, failures)
+        return RecommendationResponse(
+            model_version=self.model.version,
+            market=self.market(),
+            recommendations=[result for _, result in sorted(found, key=lambda pair: pair[0])],
+            failures=sorted(failures, key=lambda f: f.row),
+        )
+
+    def _parts(self, request: Accounts, failures: list[Failure]) -> list[_Part]:
+        latest = self._clock() + self._skew
+        parts: dict[int, _Part] = {}
+        for account, row in zip(request.accounts, request.rows, strict=True):
+            try:
+                moment = self._moment(account, latest)
+            except MargincastError as error:
+                failures.append(Failure.from_error(error, row, account.account_id))
+                continue
+            part = parts.get(moment.as_of)
+            if part is None:
+                part = parts[moment.as_of] = _Part(moment, [], [])
+            part.accounts.append(account)
+            part.rows.append(row)
+        return list(parts.values())
+
+    def _moment(self, account: Account, latest: int) -> Moment:
+        if account.as_of.tzinfo is None:
+            raise InputError("as_of", account.as_of.isoformat(), "a time with a zone, for example 2025-03-01T12:00:00Z")
+        as_of = int(account.as_of.timestamp() * 1e6) * 1000
+        if as_of > latest:
+            now = _when(latest - self._skew).isoformat(timespec="seconds")
+            raise InputError("as_of", account.as_of.isoformat(), f"a time that is not in the future (now {now})")
+        if as_of >= self._newest.as_of:
+            return self._newest
+        row = int(self.panel.row_closed(as_of))
+        with self._lock:
+            moment = self._moments.get(row)
+            if moment is None:
+                moment = self._moments[row] = moment_at(self.panel, as_of, self._prior, self.model.predictor)
+                while len(self._moments) > _MOMENTS:
+                    self._moments.popitem(last=False)
+            self._moments.move_to_end(row)
+        return moment
+
+    def _book(self, part: _Part, failures: list[Failure]) -> tuple[Book, list[int]]:
+        if len(part.accounts) <= _SMALL:
+            try:
+                return self._maker(part.accounts), part.rows
+            except MargincastError:
+                pass
+        book, bad = Book.from_accounts(part.accounts, self.panel.assets)
+        wrong = {f.row for f in bad}
+        failures += [_at(f, part.rows[f.row]) for f in bad]
+        return book, [row for i, row in enumerate(part.rows) if i not in wrong]
+
+    def _answers(
+        self, book: Book, rows: list[int], part: _Part, failures: list[Failure]
+    ) -> list[tuple[int, AccountPrediction]]:
+        moment = part.moment
+        levels = margin_levels(book, moment.price)
+        unpriced = np.flatnonzero(levels.state < 0)
+        if len(unpriced):
+            failures += [_unpriced(book, int(i), rows[int(i)], moment) for i in unpriced]
+            keep = np.flatnonzero(levels.state >= 0)
+            return self._answers(book.take(keep), [rows[int(i)] for i in keep], part, failures) if len(keep) else []
+        seen = moment.outlook(book)
+        ages = _ages(book, moment)
+        flags = _flags(book, ages, moment, self.model.predictor is None)
+        states, when = levels.state_names(), _when(moment.as_of)
+        table = np.stack(
+            [seen.p_call, seen.p_liquidation, seen.prior, seen.call_amount_q50, seen.call_amount_q90], axis=-1
+        ).tolist()
+        answers = []
+        for i, row in enumerate(rows):
+            lines = [Row(h, *line) for h, line in zip(HORIZONS, table[i], strict=True)]
+            answers.append(
+                (
+                    row,
+                    AccountPrediction(
+                        book.account_id[i], _when(int(book.as_of[i])), when, float(ages[i]), states[i], flags[i], lines
+                    ),
+                )
+            )
+        return answers
+
+    def _refuse_single(self, request: Accounts, failures: Sequence[Failure]) -> None:
+        if request.single and failures:
+            first = failures[0]
+            raise ProblemError(422, first.code, first.message, first.field)
+
+
+def _when(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns / 1e9, UTC)
+
+
+def _at(failure: Failure, row: int) -> Failure:
+    return Failure(row, failure.account_id, failure.code, failure.field, failure.message)
+
+
+def _legs_of(book: Book) -> IntArray:
+    return book.unit_account()[book.unit_of_leg()]
+
+
+def _ages(book: Book, moment: Moment) -> FloatArray:
+    """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""
+    oldest = np.full(len(book), float(moment.as_of))
+    b = book.arrays
+    if len(b.leg_asset):
+        np.minimum.at(oldest, _legs_of(book), moment.closed[b.leg_asset])
+    if len(b.coll_asset):
+        closed = np.where(b.coll_asset >= 0, moment.closed[np.maximum(b.coll_asset, 0)], np.inf)
+        np.minimum.at(oldest, book.unit_account()[book.unit_of_collateral()], closed)
+    ages: FloatArray = np.round((book.as_of - oldest) / MINUTE_NS, 3)
+    return ages
+
+
+def _flags(book: Book, ages: FloatArray, moment: Moment, prior_only: bool) -> list[list[str]]:
+    base = ["prior_only"] if prior_only else []
+    if moment.as_of < moment.prior.fitted_until:
+        base.append("in_sample")
+    first = book.arrays.unit_leg[book.arrays.account_unit]
+    legs = np.diff(first).tolist()
+    late = ((book.as_of - moment.as_of) / MINUTE_NS).tolist()
+    flags = []
+    for i, (age, limit) in enumerate(zip(ages.tolist(), book.stale_after_minutes.tolist(), strict=True)):
+        own = list(base)
+        if legs[i] == 0:
+            own.append("no_positions")
+        if age > limit:
+            own.append("stale_market")
+        if age - late[i] > 1e-6:
+            own.append("gap")
+        flags.append(own)
+    return flags
+
+
+def _unpriced(book: Book, i: int, row: int, moment: Moment) -> Failure:
+    b = book.arrays
+    legs = b.leg_asset[b.unit_leg[b.account_unit[i]] : b.unit_leg[b.account_unit[i + 1]]].tolist()
+    held = b.coll_asset[b.unit_coll[b.account_unit[i]] : b.unit_coll[b.account_unit[i + 1]]].tolist()
+    missing = sorted({moment.assets[a] for a in legs + held if a >= 0 and not math.isfinite(moment.price[a])})
+    when = _when(moment.as_of).isoformat()
+    error = MissingMarketError(f"market: expected a price of {', '.join(missing)} at {when}, there is none")
+    return Failure.from_error(error, row, str(book.account_id[i]))

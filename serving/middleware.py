@@ -1,0 +1,139 @@
+"""Pure ASGI middleware: request id, body limit, time limit, key. No per-request objects beyond what is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from serving.problems import PROBLEM_TYPE, ProblemError, problem_body
+
+__all__ = ["BodyLimit", "Key", "RequestId", "TimeLimit"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def _refuse(send: Send, status: int, body: bytes, extra: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", str(len(body)).encode()), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class RequestId:
+    """Give every answer an ``X-Request-ID``: the caller's where it is sane, else a new one."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self._stem = secrets.token_hex(4).encode()
+        self._count = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"")
+        name = given if 0 < len(given) <= 64 and given.isascii() and given.replace(b"-", b"").isalnum() else None
+        ident = name or b"%s-%x" % (self._stem, next(self._count))
+
+        async def tagged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", ident)]
+            await send(message)
+
+        await self.app(scope, receive, tagged)
+
+
+class BodyLimit:
+    """Refuse bodies above a size with 413, before or while they arrive; nothing beyond the limit is kept."""
+
+    def __init__(self, app: App, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"")
+        if declared.isdigit() and int(declared) > self.max_bytes:
+            await self._too_large(scope, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self.max_bytes:
+                    raise ProblemError(413, "body_too_large", self._detail, headers={"Connection": "close"})
+            return message
+
+        await self.app(scope, counted, send)
+
+    @property
+    def _detail(self) -> str:
+        return f"The body is larger than {self.max_bytes} bytes; send fewer accounts in one request."
+
+    async def _too_large(self, scope: Scope, send: Send) -> None:
+        body = problem_body(413, "body_too_large", self._detail, instance=scope["path"])
+        await _refuse(send, 413, body, ((b"connection", b"close"),))
+
+
+class TimeLimit:
+    """Answer 503 when a request takes longer than allowed."""
+
+    def __init__(self, app: App, seconds: float) -> None:
+        self.app = app
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self.seconds):
+                await self.app(scope, receive, noted)
+        except TimeoutError:
+            if started:
+                raise
+            detail = f"No answer within {self.seconds:g} seconds; send fewer accounts in one request."
+            body = problem_body(503, "timeout", detail, instance=scope["path"])
+            await _refuse(send, 503, body, ((b"retry-after", b"5"),))
+
+
+class Key:
+    """Ask for a bearer key under /v1."""
+
+    def __init__(self, app: App, key: str) -> None:
+        self.app = app
+        self._expected = b"Bearer " + key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self.app(scope, receive, send)
+            return
+        given = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
+        if hmac.compare_digest(given, self._expected):
+            await self.app(scope, receive, send)
+            return
+        body = problem_body(401, "unauthorized", "Send 'Authorization: Bearer KEY'.", instance=scope["path"])
+        await _refuse(send, 401, body, ((b"www-authenticate", b"Bearer"),))

@@ -1,0 +1,142 @@
+"""The OpenAPI document: paths by FastAPI, schemas by msgspec from the very types that are decoded and encoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from models.account import Account
+from serving import schemas
+from serving.problems import PROBLEM_TYPE
+
+__all__ = ["body_of", "install_openapi", "json_answer", "problem_answers", "text_answer"]
+
+_REF = "#/components/schemas/{name}"
+_TYPES: tuple[Any, ...] = (
+    Account,
+    schemas.AccountBatch,
+    schemas.PredictionResponse,
+    schemas.RecommendationRequest,
+    schemas.RecommendationResponse,
+    schemas.ModelList,
+    schemas.Ready,
+    schemas.Problem,
+)
+
+EXAMPLE: dict[str, Any] = {
+    "account_id": "desk-7",
+    "as_of": "2025-03-01T12:00:00Z",
+    "ruleset": "binance-usdm",
+    "currency": "USDT",
+    "collateral": [{"asset": "USDT", "quantity": 12000}, {"asset": "BTC", "quantity": 0.1}],
+    "positions": [{"symbol": "BTC/USDT:USDT", "quantity": 1.5, "entry_price": 84000, "margin_mode": "cross"}],
+}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": _REF.format(name=name)}
+
+
+def body_of(*names: str) -> dict[str, Any]:
+    """Describe a JSON body that is one of several types.
+
+    Parameters
+    ----------
+    *names : str
+        Names of the types.
+
+    Returns
+    -------
+    dict
+        An OpenAPI request body.
+
+    Examples
+    --------
+    >>> body_of("Account")["required"]
+    True
+    """
+    schema = {"oneOf": [_ref(n) for n in names]}
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": EXAMPLE}}}
+
+
+def json_answer(name: str, media_type: str = "application/json") -> dict[str, Any]:
+    """Describe a JSON answer.
+
+    Parameters
+    ----------
+    name : str
+        Name of the type.
+    media_type : str
+        Its media type.
+
+    Returns
+    -------
+    dict
+        An OpenAPI response.
+
+    Examples
+    --------
+    >>> json_answer("Ready")["description"]
+    'Ready'
+    """
+    return {"description": name, "content": {media_type: {"schema": _ref(name)}}}
+
+
+def text_answer() -> dict[str, Any]:
+    """Describe a text answer.
+
+    Returns
+    -------
+    dict
+        An OpenAPI response.
+
+    Examples
+    --------
+    >>> text_answer()["description"]
+    'Text'
+    """
+    return {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def problem_answers(*statuses: int) -> dict[str, Any]:
+    """Describe the problems that a route may answer with.
+
+    Parameters
+    ----------
+    *statuses : int
+        HTTP statuses.
+
+    Returns
+    -------
+    dict
+        OpenAPI responses.
+
+    Examples
+    --------
+    >>> list(problem_answers(400, 422))
+    ['400', '422']
+    """
+    return {str(s): json_answer("Problem", PROBLEM_TYPE) for s in statuses}
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Let the app describe itself at /openapi.json.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The app.
+    """
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            _, components = msgspec.json.schema_components(_TYPES, ref_template=_REF)
+            found.setdefault("components", {})["schemas"] = components
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]

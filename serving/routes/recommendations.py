@@ -1,0 +1,32 @@
+"""POST /v1/recommendations."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.openapi import body_of, json_answer, problem_answers
+from serving.routes._hot import answer, read_body, run_sized, runtime_of
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["recommendations"])
+_ALWAYS_IN_THREAD = 1_000_000
+
+
+@router.post(
+    "/v1/recommendations",
+    summary="The smallest top-up or reduction that brings P(call) under a target, or what may be released",
+    openapi_extra={
+        "requestBody": body_of("Account", "RecommendationRequest"),
+        "responses": {"200": json_answer("RecommendationResponse"), **problem_answers(400, 413, 415, 422, 503)},
+    },
+)
+async def recommend(request: Request) -> Response:
+    """Recommend; ``target`` is PROBABILITY@MINUTES (default 0.01@1440), ``policy`` what the desk may do."""
+    runtime = runtime_of(request)
+    accounts, target, policy = runtime.decode_recommendation(await read_body(request))
+    return await run_sized(
+        runtime, _ALWAYS_IN_THREAD, lambda: answer(runtime.engine.recommend(accounts, target, policy or runtime.policy))
+    )

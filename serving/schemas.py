@@ -1,0 +1,127 @@
+"""What goes over the wire besides the account itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from models.account import Account
+from models.errors import Failure
+from models.rebalance import Policy, Recommendation
+
+__all__ = [
+    "AccountPrediction",
+    "AccountBatch",
+    "Market",
+    "ModelInfo",
+    "ModelList",
+    "PredictionResponse",
+    "Problem",
+    "Ready",
+    "RecommendationRequest",
+    "RecommendationResponse",
+    "Row",
+]
+
+
+class AccountBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several accounts in one request."""
+
+    accounts: list[Account]
+
+
+class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Accounts, and what a plan must reach: ``target`` is PROBABILITY@MINUTES."""
+
+    accounts: list[Account]
+    target: str = "0.01@1440"
+    policy: Policy | None = None
+
+
+class Market(Struct, frozen=True, kw_only=True):
+    """The market that the answer was computed on; ages are minutes since the close of the last bar."""
+
+    as_of: datetime
+    age_minutes: float
+    sources: list[str]
+
+
+class Row(Struct, frozen=True, gc=False):
+    """One horizon of one account; probabilities in [0, 1], amounts in account currency."""
+
+    horizon_minutes: int
+    p_call: float
+    p_liquidation: float
+    prior: float
+    call_amount_q50: float | None
+    call_amount_q90: float | None
+
+
+class AccountPrediction(Struct, frozen=True, gc=False):
+    """What is predicted for one account."""
+
+    account_id: str
+    as_of: datetime
+    market_as_of: datetime
+    market_age_minutes: float
+    state: str
+    flags: list[str]
+    rows: list[Row]
+
+
+class PredictionResponse(Struct, frozen=True, kw_only=True):
+    """Predictions of the good accounts in their order, and the bad ones by reason."""
+
+    model_version: str
+    market: Market
+    predictions: list[AccountPrediction]
+    failures: list[Failure]
+
+
+class RecommendationResponse(Struct, frozen=True, kw_only=True):
+    """Recommendations of the good accounts in their order, and the bad ones by reason."""
+
+    model_version: str
+    market: Market
+    recommendations: list[Recommendation]
+    failures: list[Failure]
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True):
+    """One model that answers."""
+
+    name: str
+    version: str
+    kind: str
+    horizons: list[int]
+    active: bool
+    details: dict[str, str]
+
+
+class ModelList(Struct, frozen=True, kw_only=True):
+    """The models of the server."""
+
+    models: list[ModelInfo]
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """Whether requests can be answered, and on what."""
+
+    status: str
+    model_version: str
+    prior_only: bool
+    market: Market | None
+    reason: str = ""
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """An error, RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str = ""
+    instance: str = ""

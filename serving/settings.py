@@ -1,0 +1,181 @@
+"""Settings of the server: one typed object, read from the environment when the app is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from models.errors import InputError
+
+__all__ = ["PREFIX", "Secret", "Settings", "settings_from_env"]
+
+PREFIX = "MARGINCAST_"
+
+
+class Secret(str):
+    """A text that never shows itself when printed or logged.
+
+    Examples
+    --------
+    >>> Secret("hunter2")
+    Secret('****')
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('****')" if self else "Secret('')"
+
+    __str__ = __repr__
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return str.__str__(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the server needs to know.
+
+    Parameters
+    ----------
+    market : str
+        Root of the market data; empty: not ready until one is set.
+    bar : str
+        Bar of the market files, for example ``"1h"``.
+    assets : tuple of str
+        Assets to load; empty: all there are.
+    history_days : int
+        Days of history kept in memory, in [30, 3650].
+    refresh_seconds : float
+        Seconds between looks at the market files, in [0, 86400]; 0: never look again.
+    model : str
+        Folder of an exported bundle, or an MLflow reference ``models:/name@alias``; empty: the prior only.
+    tracking_uri : Secret
+        MLflow tracking URI for such a reference (may carry a password).
+    policy : str
+        Policy file (TOML) for recommendations that bring none.
+    api_key : Secret
+        Where set, requests under /v1 must carry ``Authorization: Bearer KEY``.
+    host : str
+        Address to listen on.
+    port : int
+        Port to listen on, in [0, 65535].
+    max_body_bytes : int
+        Largest request body, in [1024, 2**30].
+    max_accounts : int
+        Most accounts in one request, in [1, 1_000_000].
+    timeout_seconds : float
+        Longest time for one request, in (0, 3600].
+    threads : int
+        Threads for batches, in [1, 64].
+    inline_accounts : int
+        Batches up to this size are computed on the event loop, in [0, 1000].
+    clock_skew_seconds : float
+        How far ahead of the server's clock an account may be, in [0, 3600].
+
+    Raises
+    ------
+    InputError
+        If a value is outside its range.
+    """
+
+    market: str = ""
+    bar: str = "1h"
+    assets: tuple[str, ...] = ()
+    history_days: int = 400
+    refresh_seconds: float = 5.0
+    model: str = ""
+    tracking_uri: Secret = field(default_factory=Secret)
+    policy: str = ""
+    api_key: Secret = field(default_factory=Secret)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_accounts: int = 20_000
+    timeout_seconds: float = 30.0
+    threads: int = 2
+    inline_accounts: int = 8
+    clock_skew_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(name, value, f"a number in [{low:g}, {high:g}]")
+        if self.market and not Path(self.market).is_dir():
+            raise InputError("market", self.market, "a folder with market data")
+        if self.policy and not Path(self.policy).is_file():
+            raise InputError("policy", self.policy, "a policy file (TOML)")
+
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "history_days": (30, 3650),
+    "refresh_seconds": (0, 86_400),
+    "port": (0, 65_535),
+    "max_body_bytes": (1024, 2**30),
+    "max_accounts": (1, 1_000_000),
+    "timeout_seconds": (0.01, 3600),
+    "threads": (1, 64),
+    "inline_accounts": (0, 1000),
+    "clock_skew_seconds": (0, 3600),
+}
+
+
+def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+    """Read settings from ``MARGINCAST_*`` variables; what is given by name wins.
+
+    Parameters
+    ----------
+    environ : mapping, optional
+        The environment; that of the process by default.
+    **given : object
+        Fields of `Settings`, for example from the command line; None is ignored.
+
+    Returns
+    -------
+    Settings
+        The settings.
+
+    Raises
+    ------
+    InputError
+        If a variable is not of its type or outside its range.
+
+    Examples
+    --------
+    >>> settings_from_env({"MARGINCAST_PORT": "9000", "MARGINCAST_ASSETS": "BTC,ETH"}).assets
+    ('BTC', 'ETH')
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for item in fields(Settings):
+        text = environ.get(PREFIX + item.name.upper())
+        if text is not None and text != "":
+            values[item.name] = _convert(item.name, str(item.type), text)
+    values.update({name: value for name, value in given.items() if value is not None})
+    return Settings(**values)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+_TYPES: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "Secret": (Secret, "a text"),
+    "str": (str, "a text"),
+    "tuple[str, ...]": (_names, "names with commas"),
+}
+
+
+def _convert(name: str, kind: str, text: str) -> Any:
+    convert, expected = _TYPES[kind]
+    try:
+        return convert(text)
+    except ValueError:
+        raise InputError(PREFIX + name.upper(), text, expected) from None
