@@ -36,7 +36,9 @@ class _Refusals:
             self.failures.append(Failure.from_error(error, row, str(self.account_id[row])))
 
 
-def build(accounts: Columns, positions: Columns, collateral: Columns, assets: tuple[str, ...]) -> tuple[Book, list[Failure]]:
+def build(
+    accounts: Columns, positions: Columns, collateral: Columns, assets: tuple[str, ...]
+) -> tuple[Book, list[Failure]]:
     """Build a book; see `Book.from_columns`."""
     table = _Accounts(accounts)
     refusals = _Refusals(table.account_id, np.zeros(table.n, bool))
@@ -51,7 +53,9 @@ def build(accounts: Columns, positions: Columns, collateral: Columns, assets: tu
     sched, schedules = _schedules(
         coll["row"], np.where(other, coll["asset"], ""), rules, table, refusals, lambda r, s: r.haircut(s), "asset"
     )
-    return _assemble(table, rules, pos, symbol_asset, leg_tier, tiers, coll, coll_asset, sched, schedules, other, refusals, assets)
+    return _assemble(
+        table, rules, pos, symbol_asset, leg_tier, tiers, coll, coll_asset, sched, schedules, other, refusals, assets
+    )
 
 
 class _Accounts:
@@ -72,7 +76,9 @@ def _check_accounts(table: _Accounts, refusals: _Refusals) -> None:
     codes, names = _factorize(table.currency)
     for code in np.flatnonzero([not is_stable(str(n)) for n in names]):
         for row in np.flatnonzero(codes == code):
-            refusals.add(int(row), InputError("currency", names[code], "a dollar or dollar stable coin (linear margin)"))
+            refusals.add(
+                int(row), InputError("currency", names[code], "a dollar or dollar stable coin (linear margin)")
+            )
 
 
 def _load_rulesets(table: _Accounts, refusals: _Refusals) -> list[Ruleset]:
@@ -104,11 +110,15 @@ def _rows(columns: Columns, table: _Accounts, what: str, refusals: _Refusals) ->
     keys = pd.MultiIndex.from_arrays([table.account_id, table.as_of])
     if keys.has_duplicates:
         for row in np.flatnonzero(keys.duplicated()):
-            refusals.add(int(row), InputError("account_id", table.account_id[row], "one row for each account_id and as_of"))
+            refusals.add(
+                int(row), InputError("account_id", table.account_id[row], "one row for each account_id and as_of")
+            )
         first = pd.Series(np.arange(table.n), index=keys)[~keys.duplicated()]
     else:
         first = pd.Series(np.arange(table.n), index=keys)
-    wanted = pd.MultiIndex.from_arrays([np.asarray(columns["account_id"], object), np.asarray(columns["as_of"], np.int64)])
+    wanted = pd.MultiIndex.from_arrays(
+        [np.asarray(columns["account_id"], object), np.asarray(columns["as_of"], np.int64)]
+    )
     rows = first.reindex(wanted).to_numpy()
     orphans = np.flatnonzero(np.isnan(rows))
     for i in orphans[:1000]:
@@ -199,7 +209,9 @@ def _asset_of(symbol: Any, index: dict[str, int]) -> int:
     return index[instrument.base]
 
 
-def _collateral_assets(coll: dict[str, Any], table: _Accounts, assets: tuple[str, ...], refusals: _Refusals) -> Int32Array:
+def _collateral_assets(
+    coll: dict[str, Any], table: _Accounts, assets: tuple[str, ...], refusals: _Refusals
+) -> Int32Array:
     codes, names = _factorize(coll["asset"])
     index = {a: i for i, a in enumerate(assets)}
     lookup = np.array([-1 if is_stable(str(n)) else index.get(str(n), -2) for n in names], np.int32)

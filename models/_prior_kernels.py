@@ -49,14 +49,9 @@ def probability_kernel(
     counts = np.empty(4, np.int64)
     for n in range(len(factor)):
         k = factor[n]
-        live = 0
-        last = -1
-        for u in range(b.account_unit[n], b.account_unit[n + 1]):
-            if b.unit_leg[u + 1] > b.unit_leg[u] or unit_gap(b, u, k, price) < 0.0:
-                live += 1
-                last = u
-        if live == 0:
-            out[n] = 0.0
+        live, last, breached = _live_units(b, n, k, price)
+        if breached or live == 0:
+            out[n] = 1.0 if breached else 0.0
             continue
         if live == 1 and kinds[last] >= 0:
             _single(b, last, k, kinds[last], price, deviation, survival, out[n])
@@ -64,22 +59,64 @@ def probability_kernel(
         first[:] = _NEVER
         single[:] = 0.0
         for u in range(b.account_unit[n], b.account_unit[n + 1]):
-            if b.unit_leg[u + 1] > b.unit_leg[u] or unit_gap(b, u, k, price) < 0.0:
-                _count(b, u, k, price, low, high, close, block_low, block_high, path_low, path_high, least, most, blocks, first)
+            if b.unit_leg[u + 1] > b.unit_leg[u]:
+                _count(
+                    b,
+                    u,
+                    k,
+                    price,
+                    low,
+                    high,
+                    close,
+                    block_low,
+                    block_high,
+                    path_low,
+                    path_high,
+                    least,
+                    most,
+                    blocks,
+                    first,
+                )
                 _equivalent(b, u, k, price, deviation, correlation, survival, single)
-        counts[:] = 0
-        for s in range(paths):
-            if first[s] < _NEVER:
-                for h in range(4):
-                    if first[s] < _HORIZON_STEPS[h]:
-                        counts[h] += 1
+        _tally(first, counts)
         for h in range(4):
             out[n, h] = (counts[h] + 2.0 * single[h]) / (paths + 2.0)
 
 
 @njit(cache=True)
+def _live_units(b: BookArrays, n: int, k: float, price: FloatArray) -> tuple[int, int, bool]:
+    """Units of account `n` that hold positions: their number, the last of them, and whether any unit is in breach."""
+    live, last, breached = 0, -1, False
+    for u in range(b.account_unit[n], b.account_unit[n + 1]):
+        if b.unit_leg[u + 1] > b.unit_leg[u]:
+            live += 1
+            last = u
+        if unit_gap(b, u, k, price) < 0.0:
+            breached = True
+    return live, last, breached
+
+
+@njit(cache=True)
+def _tally(first: IntArray, counts: IntArray) -> None:
+    """Number of paths that breach before each horizon."""
+    counts[:] = 0
+    for step in first:
+        if step < _NEVER:
+            for h in range(4):
+                if step < _HORIZON_STEPS[h]:
+                    counts[h] += 1
+
+
+@njit(cache=True)
 def _single(
-    b: BookArrays, u: int, k: float, asset: int, price: FloatArray, deviation: FloatArray, survival: FloatArray, out: FloatArray
+    b: BookArrays,
+    u: int,
+    k: float,
+    asset: int,
+    price: FloatArray,
+    deviation: FloatArray,
+    survival: FloatArray,
+    out: FloatArray,
 ) -> None:
     lower, upper = barriers(b, u, k, asset, price)
     now = price[asset]
@@ -102,7 +139,9 @@ def _asset_part(b: BookArrays, u: int, k: float, asset: int, p: float) -> float:
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
         if b.leg_asset[i] == asset:
             value = b.leg_quantity[i] * p
-            part += value - k * tier_value(b.tier_start, b.tier_floor, b.tier_rate, b.tier_offset, b.leg_tier[i], abs(value))
+            part += value - k * tier_value(
+                b.tier_start, b.tier_floor, b.tier_rate, b.tier_offset, b.leg_tier[i], abs(value)
+            )
     for j in range(b.unit_coll[u], b.unit_coll[u + 1]):
         if b.coll_asset[j] == asset:
             part += tier_value(
@@ -133,6 +172,40 @@ def _add(used: IntArray, m: int, asset: int) -> int:
 
 
 @njit(cache=True)
+def _chord(
+    b: BookArrays,
+    u: int,
+    k: float,
+    price: FloatArray,
+    least: FloatArray,
+    most: FloatArray,
+    used: IntArray,
+    weight: FloatArray,
+) -> tuple[int, float, bool]:
+    """Bound the gap of a unit from below by a plane in the price ratios of its assets.
+
+    The gap is concave in every price and separable, so over the box of all paths it lies above the chord through
+    the ends; where no tier is crossed on the way the chord is the gap itself. Returns the number of assets, the
+    level of the plane and whether it is exact; fills `used` and `weight`.
+    """
+    m = _unit_assets(b, u, used)
+    level = unit_gap(b, u, k, price)
+    straight = True
+    for i in range(m):
+        a = used[i]
+        p = price[a]
+        here = _asset_part(b, u, k, a, p)
+        bottom = _asset_part(b, u, k, a, p * least[a])
+        top = _asset_part(b, u, k, a, p * most[a])
+        weight[i] = (top - bottom) / (most[a] - least[a])
+        line = bottom + weight[i] * (1.0 - least[a])
+        if abs(here - line) > 1e-9 * (abs(here) + abs(weight[i])):
+            straight = False
+        level += line - here - weight[i]
+    return m, level, straight
+
+
+@njit(cache=True)
 def _count(
     b: BookArrays,
     u: int,
@@ -150,28 +223,11 @@ def _count(
     blocks: IntArray,
     first: IntArray,
 ) -> None:
-    """Lower ``first`` (S,) to the first step at which unit `u` breaches on each path.
-
-    The gap is concave in every price and separable, so over a box of prices it is least at a vertex: its
-    chord through the ends of the widest box bounds it from below, and is exact where no tier is crossed.
-    """
+    """Lower ``first`` (S,) to the first step at which unit `u` breaches on each path, pruned by block."""
     used = np.empty(price.shape[0], np.int64)
-    m = _unit_assets(b, u, used)
+    weight = np.empty(price.shape[0])
+    m, level, straight = _chord(b, u, k, price, least, most, used, weight)
     paths = low.shape[0]
-    weight = np.empty(m)
-    level = unit_gap(b, u, k, price)
-    straight = True
-    for i in range(m):
-        a = used[i]
-        p = price[a]
-        here = _asset_part(b, u, k, a, p)
-        bottom = _asset_part(b, u, k, a, p * least[a])
-        top = _asset_part(b, u, k, a, p * most[a])
-        weight[i] = (top - bottom) / (most[a] - least[a])
-        line = bottom + weight[i] * (1.0 - least[a])
-        if abs(here - line) > 1e-9 * (abs(here) + abs(weight[i])):
-            straight = False
-        level += line - here - weight[i]
     trial = price.copy()
     for s in range(paths):
         bound = level
@@ -189,7 +245,23 @@ def _count(
                 bound += w * (block_low[s, j, a] if w > 0.0 else block_high[s, j, a])
             if bound >= 0.0:
                 continue
-            step = _first_in_block(b, u, k, price, trial, straight, level, weight, used, m, low[s], high[s], close[s], blocks[j], blocks[j + 1])
+            step = _first_in_block(
+                b,
+                u,
+                k,
+                price,
+                trial,
+                straight,
+                level,
+                weight,
+                used,
+                m,
+                low[s],
+                high[s],
+                close[s],
+                blocks[j],
+                blocks[j + 1],
+            )
             if step >= 0:
                 first[s] = min(first[s], step)
                 break

@@ -139,7 +139,9 @@ def _check_collateral(path: str, item: Collateral, currency: str) -> None:
 def _check_position(path: str, position: Position) -> None:
     instrument = parse_symbol(position.symbol)
     if instrument.kind not in ("perpetual", "future") or not instrument.linear or not is_stable(instrument.settle):
-        raise InputError(f"{path}.symbol", position.symbol, "a linear perpetual or future settled in a dollar stable coin")
+        raise InputError(
+            f"{path}.symbol", position.symbol, "a linear perpetual or future settled in a dollar stable coin"
+        )
     if not math.isfinite(position.quantity) or position.quantity == 0:
         raise InputError(f"{path}.quantity", position.quantity, "a finite number that is not zero")
     if not math.isfinite(position.entry_price) or position.entry_price <= 0:

@@ -119,9 +119,7 @@ def parse_symbol(symbol: str) -> Instrument:
     expiry = _expiry(symbol, match["expiry"])
     if match["right"]:
         right: Literal["call", "put"] = "call" if match["right"] == "C" else "put"
-        return Instrument(
-            symbol, base, quote, settle, "option", settle == quote, expiry, float(match["strike"]), right
-        )
+        return Instrument(symbol, base, quote, settle, "option", settle == quote, expiry, float(match["strike"]), right)
     kind: Kind = "spot" if match["settle"] is None else ("perpetual" if expiry is None else "future")
     return Instrument(symbol, base, quote, settle, kind, settle == quote, expiry)
 

@@ -18,7 +18,7 @@ from models.errors import InputError, SchemaMismatchError
 from models.first_passage import ExtremeTable
 from models.market import MarketPanel, to_hourly
 from models.scenarios import BLOCKS, ScenarioPool, ScenarioSet, step_deviation
-from models.typing import HORIZONS, HOUR_NS, FloatArray, IntArray
+from models.typing import HORIZONS, HOUR_NS, FloatArray
 from models.volatility.forecast import HORIZON_HOURS, HarModel, VolatilityKind
 from models.volatility.seasonality import HourOfWeek, hour_of_week
 
@@ -182,10 +182,7 @@ class PriorModel:
         PriorState
             The state.
         """
-        if assets != self.pool.assets:
-            pool = self._pool_for(assets)
-        else:
-            pool = self.pool
+        pool = self.pool if assets == self.pool.assets else self._pool_for(assets)
         total = np.where(np.isfinite(total_variance), total_variance, np.nan)
         if np.isnan(total).any():
             middle = np.nanmedian(total, axis=0) if np.isfinite(total).any() else np.full(4, 1e-4) * HORIZON_HOURS
@@ -199,7 +196,12 @@ class PriorModel:
         unknown = tuple(a for a in assets if a not in self.pool.assets)
         p = self.pool
         return ScenarioPool(
-            assets, p.low[:, index], p.high[:, index], p.close[:, index], p.correlation[np.ix_(index, index)], (*p.proxy, *unknown)
+            assets,
+            p.low[:, index],
+            p.high[:, index],
+            p.close[:, index],
+            p.correlation[np.ix_(index, index)],
+            (*p.proxy, *unknown),
         )
 
     def correlation(self, assets: tuple[str, ...]) -> FloatArray:

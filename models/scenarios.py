@@ -124,7 +124,13 @@ class ScenarioPool:
         for a in range(len(panel.assets)):
             cube[:, ~there[:, a], a] = cube[:, ~there[:, a], core[0]]
         proxy = tuple(name for a, name in enumerate(panel.assets) if there[:, a].mean() < 0.5)
-        daily = cube[2].reshape(size, len(panel.assets), 3, 24).sum(axis=3).transpose(0, 2, 1).reshape(-1, len(panel.assets))
+        daily = (
+            cube[2]
+            .reshape(size, len(panel.assets), 3, 24)
+            .sum(axis=3)
+            .transpose(0, 2, 1)
+            .reshape(-1, len(panel.assets))
+        )
         correlation = np.corrcoef(daily, rowvar=False).reshape(len(panel.assets), -1)
         low, high, close = (np.ascontiguousarray(c, np.float32) for c in cube)
         return cls(panel.assets, low, high, close, np.nan_to_num(correlation, nan=1.0), proxy)
@@ -142,11 +148,12 @@ class ScenarioPool:
         ScenarioSet
             Price ratios to now.
         """
-        paths = _scale(self.low, self.high, self.close, np.ascontiguousarray(deviation, np.float32))
-        path_low, path_high = paths[3].min(axis=1), paths[4].max(axis=1)
-        return ScenarioSet(
-            *paths, path_low, path_high, path_low.min(axis=0).astype(np.float64), path_high.max(axis=0).astype(np.float64)
+        low, high, close, block_low, block_high = _scale(
+            self.low, self.high, self.close, np.ascontiguousarray(deviation, np.float32)
         )
+        path_low, path_high = block_low.min(axis=1), block_high.max(axis=1)
+        least, most = path_low.min(axis=0).astype(np.float64), path_high.max(axis=0).astype(np.float64)
+        return ScenarioSet(low, high, close, block_low, block_high, path_low, path_high, least, most)
 
 
 def _standardised(
@@ -157,7 +164,13 @@ def _standardised(
     before = np.full_like(panel.close, np.nan)
     before[:, 1:] = panel.close[:, :-1]
     with np.errstate(all="ignore"):
-        steps = np.stack([np.log(np.minimum(panel.low, before) / before), np.log(np.maximum(panel.high, before) / before), np.log(panel.close / before)])
+        steps = np.stack(
+            [
+                np.log(np.minimum(panel.low, before) / before),
+                np.log(np.maximum(panel.high, before) / before),
+                np.log(panel.close / before),
+            ]
+        )
     w_n = max(0, t_n - 72)
     stride = max(1, w_n // most)
     starts = np.arange(0, w_n, stride)

@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+# kernels compile at their first call: a time limit for each example would measure that
+settings.register_profile("margincast", deadline=None, derandomize=True)
+settings.load_profile("margincast")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = (REPOSITORY / os.environ.get("MARGINCAST_DATA", "../shared")).resolve()

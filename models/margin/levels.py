@@ -131,4 +131,5 @@ def margin_levels(book: Book, prices: FloatArray) -> MarginLevels:
     out = np.zeros((7, len(book)))
     state = np.zeros(len(book), np.int64)
     _kernel(book.arrays, np.atleast_2d(prices), prices.ndim == 1, out, state)
-    return MarginLevels(*out, state)
+    equity, maintenance, call, initial, release, call_amount, gap_call = out
+    return MarginLevels(equity, maintenance, call, initial, release, call_amount, gap_call, state)

@@ -16,7 +16,17 @@ from numba import njit
 from models.book import BookArrays
 from models.typing import FloatArray, Int32Array
 
-__all__ = ["MANY", "NONE", "barriers", "tier_value", "unit_equity", "unit_factor", "unit_gap", "unit_initial", "unit_maintenance"]
+__all__ = [
+    "MANY",
+    "NONE",
+    "barriers",
+    "tier_value",
+    "unit_equity",
+    "unit_factor",
+    "unit_gap",
+    "unit_initial",
+    "unit_maintenance",
+]
 
 NONE = -1
 """`unit_factor`: the unit depends on no price."""
@@ -25,7 +35,9 @@ MANY = -2
 
 
 @njit(cache=True, inline="always")
-def tier_value(start: Int32Array, floor: FloatArray, rate: FloatArray, offset: FloatArray, i: int, value: float) -> float:
+def tier_value(
+    start: Int32Array, floor: FloatArray, rate: FloatArray, offset: FloatArray, i: int, value: float
+) -> float:
     """Schedule `i` at a value >= 0; a value below 0 passes unchanged."""
     if value < 0.0:
         return value
@@ -90,7 +102,9 @@ def unit_factor(b: BookArrays) -> Int32Array:
 
 @njit(cache=True, inline="always")
 def _merge(held: int, asset: int) -> int:
-    return asset if held == NONE or held == asset else MANY
+    if held == NONE:
+        return asset
+    return asset if held == asset else MANY
 
 
 @njit(cache=True)
