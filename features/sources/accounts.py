@@ -1,0 +1,305 @@
+"""Accounts from and to disk: JSON Lines or parquet twins, in chunks of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from features.sources.account_lines import decode_account, read_lines
+from features.sources.account_tables import Columns, accounts_of, columns_of, read_twins, write_twins
+from features.sources.tables import atomic_path
+from models.account import Account, validate_account
+from models.errors import Failure, InputError, MargincastError
+from models.typing import IntArray
+
+__all__ = [
+    "AccountChunk",
+    "decode_account",
+    "read_account_chunks",
+    "read_accounts",
+    "write_account_columns",
+    "write_accounts",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AccountChunk:
+    """Some accounts of a file in columns, and what could not be read among them.
+
+    Parameters
+    ----------
+    accounts, positions, collateral : dict of str to ndarray
+        As `Book.from_columns` takes them; positions and collateral carry ``row``.
+    line : ndarray of int64, shape (n,)
+        Line of each account in its file, from 1 (row of ``accounts.parquet`` for the twins).
+    failures : tuple of Failure
+        Lines that are no account, or that repeat one; ``row`` is the line.
+    """
+
+    accounts: Columns
+    positions: Columns
+    collateral: Columns
+    line: IntArray
+    failures: tuple[Failure, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    @property
+    def columns(self) -> tuple[Columns, Columns, Columns]:
+        """The three tables, in the order of `Book.from_columns`."""
+        return self.accounts, self.positions, self.collateral
+
+    def at_lines(self, failures: Iterable[Failure]) -> list[Failure]:
+        """Failures of `Book.from_columns` on this chunk, with lines of the file for rows of the chunk."""
+        return [replace(f, row=int(self.line[f.row])) if 0 <= f.row < len(self.line) else f for f in failures]
+
+
+def read_account_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[AccountChunk]:
+    """Read accounts in chunks; one bad line never loses a good one.
+
+    Parameters
+    ----------
+    path : str or Path
+        A JSON Lines file, or a folder with the parquet twins.
+    chunk : int
+        Most accounts of a chunk, at least 1.
+
+    Yields
+    ------
+    AccountChunk
+        Accounts in the order of the file. Of accounts with the same ``account_id`` and ``as_of`` the first is kept,
+        the others are failures.
+
+    Raises
+    ------
+    InputError
+        If the file as a whole is not what it should be: binary, an endless line, a JSON array, a missing column.
+
+    Notes
+    -----
+    Memory is that of one chunk for JSON Lines, plus 8 bytes an account to notice duplicates; the twins are held in
+    columns. Values (signs, finiteness, symbols) are checked where they are used: `Book.from_columns` returns a
+    failure for each account it refuses, `AccountChunk.at_lines` gives it its line.
+    """
+    if chunk < 1:
+        raise InputError("chunk", chunk, "at least 1")
+    source = Path(path)
+    seen = _Seen()
+    for piece in _twin_chunks(source, chunk) if source.is_dir() else _line_chunks(source, chunk):
+        yield seen.drop_repeated(piece)
+
+
+def _line_chunks(path: Path, chunk: int) -> Iterator[AccountChunk]:
+    held: list[AccountChunk] = []
+    for tables, lines, failures in read_lines(path):
+        held.append(AccountChunk(*tables, lines, tuple(failures)))
+        if sum(map(len, held)) < chunk and sum(len(piece.failures) for piece in held) < chunk:
+            continue
+        whole = _join(held)
+        for first in range(0, max(len(whole) - chunk, 0) + 1, chunk):
+            yield _cut(whole, first, first + chunk)
+        held = [_cut(whole, first + chunk, len(whole))]
+    rest = _join(held)
+    if len(rest) or rest.failures:
+        yield rest
+
+
+def _join(pieces: list[AccountChunk]) -> AccountChunk:
+    if len(pieces) == 1:
+        return pieces[0]
+    shift = np.cumsum([0] + [len(piece) for piece in pieces[:-1]])
+    tables = []
+    for tables_of_one in zip(*(piece.columns for piece in pieces), strict=True):
+        joined = {name: np.concatenate([table[name] for table in tables_of_one]) for name in tables_of_one[0]}
+        if "row" in joined:
+            joined["row"] += np.repeat(shift, [len(table["row"]) for table in tables_of_one])
+        tables.append(joined)
+    failures = tuple(failure for piece in pieces for failure in piece.failures)
+    return AccountChunk(tables[0], tables[1], tables[2], np.concatenate([p.line for p in pieces]), failures)
+
+
+def _cut(whole: AccountChunk, first: int, stop: int) -> AccountChunk:
+    """Accounts ``first:stop``; the failures go with the first of them."""
+    head, first, stop = first == 0, min(first, len(whole)), min(stop, len(whole))
+    return AccountChunk(
+        {name: values[first:stop] for name, values in whole.accounts.items()},
+        _rows_between(whole.positions, first, stop),
+        _rows_between(whole.collateral, first, stop),
+        whole.line[first:stop],
+        whole.failures if head else (),
+    )
+
+
+def _twin_chunks(folder: Path, chunk: int) -> Iterator[AccountChunk]:
+    tables, failures = read_twins(folder)
+    n = len(tables[0]["account_id"])
+    whole = AccountChunk(*tables, np.arange(1, n + 1), tuple(failures))
+    for first in range(0, max(n, 1), chunk):
+        yield _cut(whole, first, min(first + chunk, n))
+
+
+def _rows_between(table: Columns, first: int, stop: int) -> Columns:
+    a, b = np.searchsorted(table["row"], [first, stop])
+    return {name: values[a:b] - first if name == "row" else values[a:b] for name, values in table.items()}
+
+
+class _Seen:
+    """Notices accounts that come again, from 8 bytes for each."""
+
+    def __init__(self) -> None:
+        self._hashes: list[IntArray] = []
+
+    def drop_repeated(self, piece: AccountChunk) -> AccountChunk:
+        names, times = piece.accounts["account_id"], piece.accounts["as_of"].tolist()
+        keys = np.fromiter(map(hash, zip(names, times, strict=True)), np.int64, len(times))
+        again = np.zeros(len(keys), bool)
+        again[np.setdiff1d(np.arange(len(keys)), np.unique(keys, return_index=True)[1])] = True
+        for older in self._hashes:
+            again |= _among(keys, older)
+        self._hashes.append(np.sort(keys[~again]))
+        self._merge()
+        if not again.any():
+            return piece
+        failures = piece.failures + tuple(_repeated(piece, int(i)) for i in np.flatnonzero(again))
+        return replace(_keep(piece, ~again), failures=tuple(sorted(failures, key=lambda f: f.row)))
+
+    def _merge(self) -> None:
+        """Few, long arrays: each at least twice the one after it."""
+        while len(self._hashes) > 1 and len(self._hashes[-2]) < 2 * len(self._hashes[-1]):
+            last = self._hashes.pop()
+            self._hashes[-1] = np.sort(np.concatenate([self._hashes[-1], last]))
+
+
+def _among(keys: IntArray, known: IntArray) -> Any:
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+
+
+def _repeated(piece: AccountChunk, row: int) -> Failure:
+    name, line = str(piece.accounts["account_id"][row]), int(piece.line[row])
+    message = f"account_id: expected one line for each account_id and as_of, was {name!r} again in line {line}"
+    return Failure(line, name, "duplicate", "account_id", message)
+
+
+def _keep(piece: AccountChunk, good: Any) -> AccountChunk:
+    new = np.cumsum(good) - 1
+    tables = []
+    for table in (piece.positions, piece.collateral):
+        kept = good[table["row"]]
+        tables.append({name: new[v[kept]] if name == "row" else v[kept] for name, v in table.items()})
+    accounts = {name: values[good] for name, values in piece.accounts.items()}
+    return AccountChunk(accounts, tables[0], tables[1], piece.line[good], piece.failures)
+
+
+def read_accounts(path: str | Path) -> tuple[list[Account], list[Failure]]:
+    """Read a file of accounts as values, checked one by one; for files that fit in memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A JSON Lines file, or a folder with the parquet twins.
+
+    Returns
+    -------
+    tuple of (list of Account, list of Failure)
+        The good accounts in order, and the bad lines in order.
+
+    Raises
+    ------
+    InputError
+        As `read_account_chunks`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> text = '{"account_id": "a", "as_of": "2025-03-01T12:00:00Z", "ruleset": "r", "currency": "USDT"}'
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "accounts.jsonl"
+    ...     _ = path.write_text(text + "\\n" + text + "\\n")
+    ...     accounts, failures = read_accounts(path)
+    >>> len(accounts), failures[0].code, failures[0].row
+    (1, 'duplicate', 2)
+    """
+    good: list[Account] = []
+    bad: list[Failure] = []
+    for piece in read_account_chunks(path):
+        bad += piece.failures
+        for account, line in zip(accounts_of(*piece.columns), piece.line.tolist(), strict=True):
+            try:
+                validate_account(account)
+                good.append(account)
+            except MargincastError as error:
+                bad.append(Failure.from_error(error, line, account.account_id))
+    return good, sorted(bad, key=lambda failure: failure.row)
+
+
+def write_accounts(path: str | Path, accounts: Iterable[Account]) -> int:
+    """Write accounts, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.jsonl`` for JSON Lines; a name without suffix is a folder for the parquet twins.
+    accounts : iterable of Account
+        JSON Lines are written as they come, in flat memory.
+
+    Returns
+    -------
+    int
+        How many.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another one.
+    """
+    target = Path(path)
+    if not _is_lines(target):
+        held = list(accounts)
+        write_twins(target, *columns_of(held))
+        return len(held)
+    encoder, count, rest = msgspec.json.Encoder(), 0, iter(accounts)
+    with atomic_path(target) as part, part.open("wb") as file:
+        while some := list(islice(rest, 10_000)):
+            file.write(encoder.encode_lines(some))
+            count += len(some)
+    return count
+
+
+def write_account_columns(path: str | Path, accounts: Columns, positions: Columns, collateral: Columns) -> int:
+    """Write accounts given in columns; see `write_accounts`.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.jsonl``, or a folder.
+    accounts, positions, collateral : dict
+        Columns with ``row`` in positions and collateral.
+
+    Returns
+    -------
+    int
+        How many.
+    """
+    if _is_lines(Path(path)):
+        return write_accounts(path, accounts_of(accounts, positions, collateral))
+    write_twins(Path(path), accounts, positions, collateral)
+    return len(accounts["account_id"])
+
+
+def _is_lines(path: Path) -> bool:
+    if path.suffix in ("", ".parquet"):
+        if path.suffix and not path.is_dir():
+            raise InputError("path", str(path), "a name that ends in .jsonl, or a folder for the parquet twins")
+        return False
+    if path.suffix not in (".jsonl", ".ndjson"):
+        raise InputError("path", str(path), "a name that ends in .jsonl, or a folder for the parquet twins")
+    return True
