@@ -122,6 +122,19 @@ def account_features(
     ------
     InputError
         If shapes do not agree.
+
+    Examples
+    --------
+    >>> from datetime import datetime, timezone
+    >>> from models.account import Account, Collateral, Position
+    >>> account = Account(account_id="a", as_of=datetime(2025, 3, 1, tzinfo=timezone.utc), ruleset="generic-linear",
+    ...     currency="USDT", collateral=(Collateral(asset="USDT", quantity=1e4),),
+    ...     positions=(Position(symbol="BTC/USDT:USDT", quantity=0.5, entry_price=80_000.0),))
+    >>> book, _ = Book.from_accounts([account], ["BTC"])
+    >>> sigma = np.array([[0.005, 0.01, 0.025, 0.045]])
+    >>> columns = account_features(book, np.array([80_000.0]), sigma, book.arrays.account_call_factor)
+    >>> float(columns[0, ACCOUNT_FEATURES.index("gross_leverage")])
+    4.0
     """
     price, sigma, loading, row = one_state(book, price, sigma, loading, row)
     level = np.ascontiguousarray(np.broadcast_to(np.asarray(factor, np.float64), (len(book),)))
@@ -151,6 +164,12 @@ def one_state(
     ------
     InputError
         If shapes do not agree, or a row is not a state.
+
+    Examples
+    --------
+    >>> book, _ = Book.from_accounts([], ["BTC"])
+    >>> [x.shape for x in one_state(book, np.ones(1), np.ones((1, 4)), None, None)]
+    [(1, 1), (1, 1, 4), (1, 1), (0,)]
     """
     n_assets = len(book.assets)
     prices = np.ascontiguousarray(np.atleast_2d(np.asarray(price, np.float64)))

@@ -115,6 +115,13 @@ class MarketStream:
         ------
         InputError
             If assets, bar or stamps do not fit.
+
+        Examples
+        --------
+        >>> one = np.ones((1, 30))
+        >>> stream = MarketStream(["BTC"], 60)
+        >>> stream.extend(MarketPanel(("BTC",), 60, 0, one, one, one, one, one, one * 0, ("mark",))).shape[:2]
+        (1, 30)
         """
         if panel.assets != self.assets or panel.bar_minutes != self.bar_minutes:
             raise InputError("panel", (panel.assets, panel.bar_minutes), f"{self.assets} in {self.bar_minutes} minutes")

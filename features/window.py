@@ -144,6 +144,11 @@ def new_state(n_assets: int, bar_minutes: int) -> MarketState:
     -------
     MarketState
         Fresh arrays.
+
+    Examples
+    --------
+    >>> new_state(2, 60).running.shape
+    (2, 7, 13)
     """
     per_hour = check_bar_minutes(bar_minutes)
     length = np.array(WINDOW_HOURS, np.int64) * per_hour
