@@ -1,0 +1,305 @@
+"""From accounts and market to probabilities: the one path that files, the API, plans and reports share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
+
+from features.build import FEATURE_NAMES, design_matrix
+from features.market import market_row
+from models.book import Book
+from models.errors import MissingMarketError
+from models.margin.levels import margin_levels
+from models.market import MarketPanel
+from models.predictor import MarginCallPredictor, SizeModel, size_inputs
+from models.prior import PriorModel, PriorState
+from models.typing import HORIZONS, MINUTE_NS, BoolArray, FloatArray, IntArray
+
+__all__ = ["FLAGS", "Forecast", "Moment", "flag_names", "forecast", "moment_at"]
+
+FLAGS: Final = (
+    "prior_only",
+    "in_sample",
+    "no_positions",
+    "stale_market",
+    "gap",
+    "no_price",
+    "in_call",
+    "proxy_paths",
+    "future_as_of",
+)
+"""What an answer may carry, in the order of the bits of `Forecast.flags`.
+
+``prior_only`` no model, the physics answers; ``in_sample`` the model was fitted on data after this instant;
+``no_positions`` nothing can be called; ``stale_market`` the price is older than the ruleset allows; ``gap`` the
+newest bar of an asset is missing; ``no_price`` an asset has no price (all figures NaN); ``in_call`` equity is below
+the call requirement now; ``proxy_paths`` an asset has too little history and moves with the market in the prior;
+``future_as_of`` the account is dated after the newest bar by more than the ruleset's limit.
+"""
+_BIT: Final = {name: 1 << i for i, name in enumerate(FLAGS)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """What is predicted for n accounts; amounts in account currency, NaN where ``no_price``.
+
+    Parameters
+    ----------
+    p_call, p_liquidation : ndarray, shape (n, 4)
+        Probability of a call, of a liquidation, within each horizon.
+    prior : ndarray, shape (n, 4)
+        The prior's P(call).
+    call_amount_q50, call_amount_q90 : ndarray, shape (n, 4)
+        Quantiles of the call amount given a call within the horizon.
+    age_minutes : ndarray, shape (n,)
+        Age of the oldest price the account depends on, at its own instant.
+    flags : ndarray of int64, shape (n,)
+        Bits of `FLAGS`.
+    """
+
+    p_call: FloatArray
+    p_liquidation: FloatArray
+    prior: FloatArray
+    call_amount_q50: FloatArray
+    call_amount_q90: FloatArray
+    age_minutes: FloatArray
+    flags: IntArray
+
+
+def flag_names(bits: int) -> list[str]:
+    """Flags of one account in words.
+
+    Parameters
+    ----------
+    bits : int
+        One value of `Forecast.flags`.
+
+    Returns
+    -------
+    list of str
+        Names out of `FLAGS`.
+
+    Examples
+    --------
+    >>> flag_names(5)
+    ['prior_only', 'no_positions']
+    """
+    return [name for name in FLAGS if bits & _BIT[name]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """Everything about the market that the predictor needs at one instant.
+
+    Parameters
+    ----------
+    as_of : int
+        Close of the bar, nanoseconds.
+    assets : tuple of str, length A
+        Base codes.
+    price : ndarray, shape (A,)
+        Last known close; NaN where there is none.
+    closed : ndarray of float64, shape (A,)
+        Close of the bar that each price is from, nanoseconds.
+    features : ndarray, shape (A, F) or None
+        Market features; None where only the prior answers.
+    prior : PriorModel
+        The physics.
+    state : PriorState
+        Its state.
+    predictor : MarginCallPredictor or None
+        The full predictor.
+    """
+
+    as_of: int
+    assets: tuple[str, ...]
+    price: FloatArray
+    closed: FloatArray
+    features: FloatArray | None
+    prior: PriorModel
+    state: PriorState
+    predictor: MarginCallPredictor | None
+
+    def p_call(self, book: Book) -> FloatArray:
+        """P(call), shape (n, 4)."""
+        return self._levels(book, (book.arrays.account_call_factor,))[0][0]
+
+    def outlook(self, book: Book, num_threads: int | None = None) -> Forecast:
+        """Predict everything for accounts whose prices are known.
+
+        Parameters
+        ----------
+        book : Book
+            n accounts.
+        num_threads : int, optional
+            Threads of the trees.
+
+        Returns
+        -------
+        Forecast
+            Rows in the order of the book.
+        """
+        factors = (book.arrays.account_call_factor, np.ones(len(book)))
+        (p_call, p_liquidation), prior = self._levels(book, factors, num_threads)
+        levels = margin_levels(book, self.price)
+        in_call = levels.gap_call < 0
+        p_call[in_call] = 1.0
+        size = SizeModel() if self.predictor is None else self.predictor.size
+        q50, q90 = size.quantiles(*size_inputs(book, self.price, self.state.sigma))
+        unknown = levels.state < 0
+        liquidation = np.minimum(p_liquidation, p_call)
+        for table in (p_call, liquidation, prior, q50, q90):
+            table[unknown] = np.nan
+        ages = self.ages(book)
+        return Forecast(p_call, liquidation, prior, q50, q90, ages, self._flags(book, ages, unknown, in_call))
+
+    def ages(self, book: Book) -> FloatArray:
+        """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""
+        oldest = np.full(len(book), float(self.as_of))
+        owner, b = book.unit_account(), book.arrays
+        np.minimum.at(oldest, owner[book.unit_of_leg()], self.closed[b.leg_asset])
+        coll = np.where(b.coll_asset >= 0, self.closed[np.maximum(b.coll_asset, 0)], np.inf)
+        np.minimum.at(oldest, owner[book.unit_of_collateral()], coll)
+        return np.round((book.as_of - oldest) / MINUTE_NS, 3)
+
+    def _flags(self, book: Book, ages: FloatArray, unknown: BoolArray, in_call: BoolArray) -> IntArray:
+        legs = np.diff(book.arrays.unit_leg[book.arrays.account_unit])
+        late = (book.as_of - self.as_of) / MINUTE_NS
+        proxy = np.isin(self.assets, self.prior.pool.proxy) | ~np.isin(self.assets, self.prior.pool.assets)
+        uses_proxy = np.zeros(len(book), bool)
+        uses_proxy[book.unit_account()[book.unit_of_leg()[proxy[book.arrays.leg_asset]]]] = True
+        marks = {
+            "prior_only": np.full(len(book), self.predictor is None),
+            "in_sample": np.full(len(book), self.as_of < self.prior.fitted_until),
+            "no_positions": legs == 0,
+            "stale_market": ages > book.stale_after_minutes,
+            "gap": ages - late > 1e-6,
+            "no_price": unknown,
+            "in_call": in_call,
+            "proxy_paths": uses_proxy,
+            "future_as_of": late > book.stale_after_minutes,
+        }
+        return np.asarray(sum(_BIT[name] * mark.astype(np.int64) for name, mark in marks.items()), np.int64)
+
+    def _levels(
+        self, book: Book, factors: tuple[FloatArray, ...], num_threads: int | None = None
+    ) -> tuple[list[FloatArray], FloatArray]:
+        """P(breach) of each level, and the prior's of the first; the trees are asked once for all levels."""
+        n = len(book)
+        prior = np.concatenate([self.prior.probability(book, self.price, self.state, k) for k in factors])
+        if self.predictor is None or self.features is None:
+            return [prior[i * n : (i + 1) * n].copy() for i in range(len(factors))], prior[:n]
+        x = np.empty((4 * n * len(factors), len(FEATURE_NAMES)), np.float32)
+        for i, k in enumerate(factors):
+            rows = slice(i * n, (i + 1) * n)
+            out = x[4 * rows.start : 4 * rows.stop]
+            design_matrix(book, self.price, self.features, self.state.sigma, prior[rows], k, out=out)
+        p = self.predictor.predict(x, prior, num_threads)
+        legs = np.diff(book.arrays.unit_leg[book.arrays.account_unit])
+        p[np.tile((legs == 0) & (prior[:n, -1] == 0), len(factors))] = 0.0
+        return [p[i * n : (i + 1) * n] for i in range(len(factors))], prior[:n]
+
+
+def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: MarginCallPredictor | None) -> Moment:
+    """Prepare an instant.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        Bars.
+    as_of : int
+        Nanoseconds; bars that close at or before it are used.
+    prior : PriorModel
+        The physics.
+    predictor : MarginCallPredictor or None
+        The full predictor.
+
+    Returns
+    -------
+    Moment
+        The market at the close of the last bar.
+
+    Raises
+    ------
+    MissingMarketError
+        If no bar is closed at `as_of`.
+    """
+    row = min(int(panel.row_closed(as_of)), panel.n_bars - 1)
+    if row < 0:
+        raise MissingMarketError(f"market: expected a bar closed at {np.datetime64(as_of, 'ns')}, the first is later")
+    close = panel.start + (row + 1) * panel.step
+    seen = panel.snapshot(close)
+    return Moment(
+        as_of=close,
+        assets=panel.assets,
+        price=seen.price,
+        closed=close - seen.age_minutes * MINUTE_NS,
+        features=None if predictor is None else market_row(panel, row),
+        prior=prior,
+        state=prior.state(panel, close),
+        predictor=predictor,
+    )
+
+
+def forecast(
+    book: Book,
+    panel: MarketPanel,
+    predictor: MarginCallPredictor | None,
+    prior: PriorModel | None = None,
+    num_threads: int | None = None,
+) -> Forecast:
+    """Predict for accounts, each at its own instant.
+
+    Parameters
+    ----------
+    book : Book
+        n accounts on the assets of the panel.
+    panel : MarketPanel
+        Bars; for each account only those closed at its ``as_of`` are used.
+    predictor : MarginCallPredictor or None
+        The model; None lets the prior answer.
+    prior : PriorModel, optional
+        The physics where there is no predictor; fitted on the panel where None.
+    num_threads : int, optional
+        Threads of the trees.
+
+    Returns
+    -------
+    Forecast
+        Rows in the order of the book.
+
+    Raises
+    ------
+    MissingMarketError
+        If no bar is closed at some account's instant.
+    """
+    physics = predictor.prior if predictor is not None else (prior or PriorModel.fit(panel))
+    bars = np.minimum(panel.row_closed(book.as_of), panel.n_bars - 1)
+    distinct, group = np.unique(bars, return_inverse=True)
+    if len(distinct) == 1:
+        return _at_bar(book, panel, int(distinct[0]), physics, predictor, num_threads)
+    out = _empty(len(book))
+    for i, bar in enumerate(distinct.tolist()):
+        rows = np.flatnonzero(group == i)
+        part = _at_bar(book.take(rows), panel, bar, physics, predictor, num_threads)
+        for f in fields(Forecast):
+            getattr(out, f.name)[rows] = getattr(part, f.name)
+    return out
+
+
+def _at_bar(
+    book: Book,
+    panel: MarketPanel,
+    bar: int,
+    prior: PriorModel,
+    predictor: MarginCallPredictor | None,
+    num_threads: int | None,
+) -> Forecast:
+    return moment_at(panel, panel.start + (bar + 1) * panel.step, prior, predictor).outlook(book, num_threads)
+
+
+def _empty(n: int) -> Forecast:
+    a, b, c, d, e = (np.full((n, len(HORIZONS)), np.nan) for _ in range(5))
+    return Forecast(a, b, c, d, e, np.zeros(n), np.zeros(n, np.int64))
