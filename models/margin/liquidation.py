@@ -212,7 +212,7 @@ def liquidation_prices(
         raise InputError("variant", variant, "one of " + ", ".join(_VARIANTS))
     case = _Case.build(quantity, entry_price, wallet, other_maintenance, other_pnl, fee_rate, factor)
     tables = tiers if isinstance(tiers, TierTables) else flatten_schedules(list(tiers))
-    rows = np.arange(case.side.size) if tier_index is None else np.asarray(tier_index)
+    rows = np.arange(case.side.size) if tier_index is None else np.asarray(tier_index, np.int64)
     known = len(tables.start) - 1
     if rows.shape != case.side.shape or np.any(rows < 0) or np.any(rows >= known):
         raise InputError("tier_index", rows.tolist(), f"{case.side.size} indices below {known}")
@@ -222,7 +222,10 @@ def liquidation_prices(
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """Broadcast inputs; ``margin`` is what backs the position before its own PnL and maintenance."""
+    """Broadcast inputs; ``margin`` is what backs the position before its own PnL and maintenance.
+
+    Rows that are not usable hold harmless numbers, so that no warning is raised for them.
+    """
 
     side: FloatArray
     size: FloatArray
@@ -256,9 +259,11 @@ class _Case:
             raise InputError("fee_rate", fr.tolist(), "a fraction in [0, 1)")
         if np.any(k <= 0):
             raise InputError("factor", k.tolist(), "a factor > 0, 1 for liquidation")
-        margin = w + op - k * om
+        with np.errstate(invalid="ignore"):
+            margin = w + op - k * om
         usable = np.isfinite(q) & np.isfinite(e) & np.isfinite(margin) & (q != 0) & (e > 0)
-        return cls(np.sign(q), np.abs(q), e, margin, fr, k, usable)
+        side, size = np.where(usable, np.sign(q), 1.0), np.where(usable, np.abs(q), 1.0)
+        return cls(side, size, np.where(usable, e, 1.0), np.where(usable, margin, 0.0), fr, k, usable)
 
 
 def _at_root(case: _Case, t: TierTables, start: Int32Array, stop: Int32Array) -> LiquidationPrices:

@@ -47,12 +47,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Check every range once, at construction."""
-        _between("call_ratio", self.call_ratio, 0.0, 1.0)
+        _between("call_ratio", self.call_ratio, 0.01, 1.0)
         _between("release_factor", self.release_factor, 1.0, 100.0)
         _between("default_leverage", self.default_leverage, 1.0, 1000.0)
-        _between("stale_after_minutes", self.stale_after_minutes, 0, 10_080)
+        _between("stale_after_minutes", self.stale_after_minutes, 1, 10_080)
         _between("taker_fee", self.taker_fee, -0.01, 0.1)
-        _between("funding_interval_hours", self.funding_interval_hours, 0, 24)
+        _between("funding_interval_hours", self.funding_interval_hours, 1, 24)
 
 
 class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,5 +101,5 @@ def to_utc(instant: datetime) -> datetime:
 
 
 def _between(field: str, value: float, low: float, high: float) -> None:
-    if not low < value <= high:
-        raise InputError(field, value, f"a number in ({low}, {high}]")
+    if not low <= value <= high:
+        raise InputError(field, value, f"a number in [{low}, {high}]")
