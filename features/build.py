@@ -153,7 +153,8 @@ def design_matrix(
     --------
     >>> book, _ = Book.from_accounts([], ["BTC"])
     >>> market = np.zeros((1, len(MARKET_FEATURES)))
-    >>> design_matrix(book, np.ones(1), market, np.ones((1, 4)), np.zeros((0, 4)), 1.25).shape == (0, len(FEATURE_NAMES))
+    >>> rows = design_matrix(book, np.ones(1), market, np.ones((1, 4)), np.zeros((0, 4)), 1.25)
+    >>> rows.shape == (0, len(FEATURE_NAMES))
     True
     """
     prices, markets, sigmas = np.atleast_2d(price), np.asarray(market, np.float64), sigma
