@@ -98,94 +98,137 @@ def fill_columns(
     value: FloatArray,
     total: FloatArray,
     extreme: FloatArray,
-    close: float,
+    close: FloatArray,
     carry: FloatArray,
     out: FloatArray,
 ) -> None:
-    """Columns of `ASSET_COLUMNS` from the window sums `total` (W, N_SERIES) and maxima `extreme` (2, 2)."""
-    weight = np.empty(7)  # bars per hour over bars counted: turns a sum into a mean per hour, NaN if too few
+    """Columns of `ASSET_COLUMNS` for a run of bars, from window sums (W, N_SERIES, size) and maxima (2, 2, size).
+
+    Every column is one short loop over the run, which the compiler turns into vector instructions; the columns are
+    laid out by bar in `out` (size, F) at the end.
+    """
+    size = len(close)
+    column = np.empty((len(ASSET_COLUMNS), size))
+    weight = np.empty((7, size))  # bars per hour over bars counted: sum to mean per hour, NaN if too few
     for w in range(7):
-        count = total[w, PRESENT]
-        weight[w] = per_hour / count if 2.0 * count >= length[w] else np.nan
-    _volatility(weight, total, out)
-    _shape(weight, total, out)
-    _direction(weight, total, extreme, close, out)
-    _activity(weight, length, total, out)
-    if value[SQUARE] > carry[2]:
-        carry[3] = 0.0
-    else:
-        carry[3] = min(carry[3] + 1.0, float(SHOCK_HOURS * per_hour))
-    carry[2] = _SHOCK2 * total[H168, SQUARE] * weight[H168] / per_hour
-    out[33] = carry[3] / per_hour
+        for i in range(size):
+            count = total[w, PRESENT, i]
+            weight[w, i] = per_hour / count if 2.0 * count >= length[w] else np.nan
+    _volatility(weight, total, column)
+    _shape(weight, total, column)
+    _direction(weight, total, extreme, close, column)
+    _activity(weight, length, total, column)
+    _shock_clock(per_hour, value, total[H168, SQUARE], weight[H168], carry, column[33])
+    for i in range(size):
+        for j in range(len(ASSET_COLUMNS)):
+            out[i, j] = column[j, i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _volatility(weight: FloatArray, total: FloatArray, out: FloatArray) -> None:
-    out[0] = math.sqrt(total[H1, RANGE] * weight[H1])
-    out[1] = math.sqrt(total[H4, RANGE] * weight[H4])
-    out[2] = math.sqrt(total[H24, RANGE] * weight[H24])
-    out[3] = math.sqrt(total[H72, RANGE] * weight[H72])
-    out[4] = math.sqrt(total[H168, RANGE] * weight[H168])
-    out[5] = math.sqrt(total[H720, RANGE] * weight[H720])
-    out[6] = math.sqrt(total[H24, KLASS] * weight[H24])
-    out[7] = math.sqrt(total[H168, KLASS] * weight[H168])
-    out[8] = math.sqrt(total[H24, SQUARE] * weight[H24])
-    out[9] = math.sqrt(total[H168, SQUARE] * weight[H168])
-    out[10] = math.sqrt(total[H720, SQUARE] * weight[H720])
-    out[11] = _ratio(out[0], out[2])
-    out[12] = _ratio(out[2], out[4])
-    out[13] = _ratio(out[4], out[5])
+def _volatility(weight: FloatArray, total: FloatArray, column: FloatArray) -> None:
+    for j, w in enumerate((H1, H4, H24, H72, H168, H720)):
+        _root(total[w, RANGE], weight[w], column[j])
+    for j, w in enumerate((H24, H168)):
+        _root(total[w, KLASS], weight[w], column[6 + j])
+    for j, w in enumerate((H24, H168, H720)):
+        _root(total[w, SQUARE], weight[w], column[8 + j])
+    _divide(column[0], column[2], column[11])
+    _divide(column[2], column[4], column[12])
+    _divide(column[4], column[5], column[13])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _shape(weight: FloatArray, total: FloatArray, out: FloatArray) -> None:
+def _shape(weight: FloatArray, total: FloatArray, column: FloatArray) -> None:
     """Semivariance and jump shares, volatility of volatility, beta and correlation to the market."""
-    for i, w in enumerate((H24, H168)):
-        square = total[w, SQUARE] if weight[w] > 0.0 else 0.0
-        out[14 + i] = _ratio(total[w, DOWN], square)
-        jump = 1.0 - _BIPOWER * _ratio(total[w, BIPOWER], square)
-        out[16 + i] = 0.0 if jump < 0.0 else jump
-    spread = total[H168, PRESENT] * _ratio(total[H168, RANGE2], total[H168, RANGE] * total[H168, RANGE]) - 1.0
-    out[18] = math.sqrt(0.0 if spread < 0.0 else spread) + 0.0 * weight[H168]
-    market = total[H168, MARKET] if weight[H168] > 0.0 else 0.0
-    out[34] = _ratio(total[H168, CROSS], market)
-    out[35] = _ratio(total[H168, CROSS], math.sqrt(market * total[H168, SQUARE]))
+    size = weight.shape[1]
+    for k, w in enumerate((H24, H168)):
+        down, jump, square, bipower = column[14 + k], column[16 + k], total[w, SQUARE], total[w, BIPOWER]
+        _divide(total[w, DOWN], square, down)
+        _divide(bipower, square, jump)
+        for i in range(size):
+            down[i] += 0.0 * weight[w, i]
+            share = 1.0 - _BIPOWER * jump[i] + 0.0 * weight[w, i]
+            jump[i] = 0.0 if share < 0.0 else share
+    count, level, spread, rough = total[H168, PRESENT], total[H168, RANGE], total[H168, RANGE2], column[18]
+    cross, market, own, beta, corr = (
+        total[H168, CROSS],
+        total[H168, MARKET],
+        total[H168, SQUARE],
+        column[34],
+        column[35],
+    )
+    for i in range(size):
+        known = 0.0 * weight[H168, i]
+        excess = count[i] * spread[i] / (level[i] * level[i]) - 1.0 if level[i] > 0.0 else np.nan
+        rough[i] = math.sqrt(0.0 if excess < 0.0 else excess) + known
+        beta[i] = cross[i] / market[i] + known if market[i] > 0.0 else np.nan
+        both = market[i] * own[i]
+        corr[i] = cross[i] / math.sqrt(both) + known if both > 0.0 else np.nan
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _direction(weight: FloatArray, total: FloatArray, extreme: FloatArray, close: float, out: FloatArray) -> None:
+def _direction(
+    weight: FloatArray, total: FloatArray, extreme: FloatArray, close: FloatArray, column: FloatArray
+) -> None:
     """Returns in sigmas, and log distance from the highest high and the lowest low."""
-    unit = _ratio(1.0, out[4])
-    out[19] = total[H1, RETURN] * unit + 0.0 * weight[H1]
-    out[20] = total[H4, RETURN] * unit * 0.5 + 0.0 * weight[H4]
-    out[21] = total[H24, RETURN] * unit * math.sqrt(1.0 / 24.0) + 0.0 * weight[H24]
-    out[22] = total[H168, RETURN] * unit * math.sqrt(1.0 / 168.0)
-    for i, w in enumerate((H168, H720)):
-        known = close + 0.0 * weight[w]
-        out[23 + i] = extreme[i, 0] - known
-        out[25 + i] = known + extreme[i, 1]
+    size, sigma = len(close), column[4]
+    for k, (w, hours) in enumerate(((H1, 1.0), (H4, 4.0), (H24, 24.0), (H168, 168.0))):
+        moved, unit, known, target = total[w, RETURN], 1.0 / math.sqrt(hours), weight[w], column[19 + k]
+        _divide(moved, sigma, target)
+        for i in range(size):
+            target[i] = target[i] * unit + 0.0 * known[i]
+    for k, w in enumerate((H168, H720)):
+        known, high, low = weight[w], extreme[k, 0], extreme[k, 1]
+        for i in range(size):
+            at = close[i] + 0.0 * known[i]
+            column[23 + k, i] = high[i] - at
+            column[25 + k, i] = at + low[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _activity(weight: FloatArray, length: IntArray, total: FloatArray, out: FloatArray) -> None:
+def _activity(weight: FloatArray, length: IntArray, total: FloatArray, column: FloatArray) -> None:
     """Volume ratios, funding per eight hours, missing share."""
-    out[27] = _log_ratio(_mean_volume(total, length, H1), _mean_volume(total, length, H168))
-    out[28] = _log_ratio(_mean_volume(total, length, H24), _mean_volume(total, length, H720))
-    out[29] = total[H8, FUNDING] + 0.0 * weight[H8]
-    out[30] = total[H24, FUNDING] * (8.0 / 24.0) + 0.0 * weight[H24]
-    out[31] = total[H168, FUNDING] * (8.0 / 168.0) + 0.0 * weight[H168]
-    out[32] = 1.0 - total[H24, PRESENT] / length[H24]
+    size = weight.shape[1]
+    for k, (short, long) in enumerate(((H1, H168), (H24, H720))):
+        for i in range(size):
+            recent = _mean_volume(total[short, VOLUME, i], total[short, VOLUMES, i], length[short])
+            usual = _mean_volume(total[long, VOLUME, i], total[long, VOLUMES, i], length[long])
+            column[27 + k, i] = _log_ratio(recent, usual)
+    for k, (w, hours) in enumerate(((H8, 8.0), (H24, 24.0), (H168, 168.0))):
+        for i in range(size):
+            column[29 + k, i] = total[w, FUNDING, i] * (8.0 / hours) + 0.0 * weight[w, i]
+    for i in range(size):
+        column[32, i] = 1.0 - total[H24, PRESENT, i] / length[H24]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mean_volume(total: FloatArray, length: IntArray, w: int) -> float:
-    count = total[w, VOLUMES]
-    return total[w, VOLUME] / count if 2.0 * count >= length[w] else np.nan
+def _shock_clock(
+    per_hour: int, value: FloatArray, square: FloatArray, weight: FloatArray, carry: FloatArray, target: FloatArray
+) -> None:
+    """Hours since a bar's return was beyond three standard deviations of the week before it."""
+    threshold, since = carry[2], carry[3]
+    for i in range(len(target)):
+        since = 0.0 if value[i, SQUARE] > threshold else min(since + 1.0, float(SHOCK_HOURS * per_hour))
+        threshold = _SHOCK2 * square[i] * weight[i] / per_hour
+        target[i] = since / per_hour
+    carry[2], carry[3] = threshold, since
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ratio(a: float, b: float) -> float:
-    return a / b if b > 0.0 else np.nan
+def _root(total: FloatArray, weight: FloatArray, target: FloatArray) -> None:
+    for i in range(len(target)):
+        target[i] = math.sqrt(total[i] * weight[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _divide(a: FloatArray, b: FloatArray, target: FloatArray) -> None:
+    for i in range(len(target)):
+        target[i] = a[i] / b[i] if b[i] > 0.0 else np.nan
+
+
+@njit(cache=True, inline="always")
+def _mean_volume(total: float, count: float, length: int) -> float:
+    return total / count if 2.0 * count >= length else np.nan
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

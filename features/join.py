@@ -140,10 +140,12 @@ def market_states(values: FloatArray, rows: IntArray) -> FloatArray:
 def _join(
     values: FloatArray, start: int, step: int, limit: int, as_of: IntArray, asset: IntArray, out: FloatArray
 ) -> None:
-    last = values.shape[1] - 1
+    last, width = values.shape[1] - 1, values.shape[2]
     for i in range(len(as_of)):
-        row = (as_of[i] - start) // step - 1
-        if row < 0 or as_of[i] > limit or last < 0:
+        row = min((as_of[i] - start) // step - 1, last)
+        if row < 0 or as_of[i] > limit:
             out[i] = np.nan
-        else:
-            out[i] = values[asset[i], min(row, last)]
+            continue
+        known, target = values[asset[i], row], out[i]
+        for k in range(width):
+            target[k] = known[k]

@@ -187,8 +187,8 @@ def _advance_asset(
     out: FloatArray,
 ) -> None:
     size = value.shape[0]
-    total = np.empty((_N_SUMS, size, N_SERIES))
-    highest = np.empty((_N_EXTREMES, size, 2))
+    total = np.empty((_N_SUMS, N_SERIES, size))
+    highest = np.empty((_N_EXTREMES, 2, size))
     for w in range(_N_SUMS):
         n, base = state.length[w], state.offset[w]
         roll_sums(n, first, size, state.slots[a, base : base + n], state.running[a, w], value, total[w])
@@ -196,6 +196,4 @@ def _advance_asset(
         n, base = state.high_length[w], state.high_offset[w]
         slots = state.high_slots[a, base : base + n]
         roll_max(n, first, size, slots, state.high_running[a, w], extreme, highest[w])
-    per_hour = 60 // bar_minutes
-    for i in range(size):
-        fill_columns(state.length, per_hour, value[i], total[:, i], highest[:, i], logs[i], state.carry[a], out[i])
+    fill_columns(state.length, 60 // bar_minutes, value, total, highest, logs[:size], state.carry[a], out)

@@ -172,7 +172,10 @@ def new_state(n_assets: int, bar_minutes: int) -> MarketState:
 def roll_sums(
     n: int, first: int, size: int, slots: FloatArray, running: FloatArray, value: FloatArray, total: FloatArray
 ) -> None:
-    """Sums over the last `n` bars at each of the `size` bars in `value`; `first` counts bars since the epoch."""
+    """Write the sums over the last `n` bars to `total` (N_SERIES, size), at each bar of `value` (size, N_SERIES).
+
+    `first` counts bars since the epoch.
+    """
     place = first % n
     for i in range(size):
         if place == 0:
@@ -183,21 +186,27 @@ def roll_sums(
         place += 1
         if place < n:
             for k in range(N_SERIES):
-                total[i, k] = slots[place, k] + running[k]
+                total[k, i] = slots[place, k] + running[k]
             continue
         for k in range(N_SERIES):
-            total[i, k] = running[k]
-        for j in range(n - 2, -1, -1):  # the block is full: turn its values into suffix sums, in place
-            for k in range(N_SERIES):
-                slots[j, k] += slots[j + 1, k]
+            total[k, i] = running[k]
+        _close_block(n, slots)
         place = 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _close_block(n: int, slots: FloatArray) -> None:
+    """Turn the values of a full block into suffix sums, in place."""
+    for j in range(n - 2, -1, -1):
+        for k in range(N_SERIES):
+            slots[j, k] += slots[j + 1, k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def roll_max(
     n: int, first: int, size: int, slots: FloatArray, running: FloatArray, value: FloatArray, total: FloatArray
 ) -> None:
-    """Maxima over the last `n` bars; as `roll_sums` with max for plus."""
+    """Write the maxima over the last `n` bars to `total` (2, size); as `roll_sums` with max for plus."""
     place = first % n
     for i in range(size):
         if place == 0:
@@ -208,10 +217,10 @@ def roll_max(
         place += 1
         if place < n:
             for k in range(2):
-                total[i, k] = max(slots[place, k], running[k])
+                total[k, i] = max(slots[place, k], running[k])
             continue
         for k in range(2):
-            total[i, k] = running[k]
+            total[k, i] = running[k]
         for j in range(n - 2, -1, -1):
             for k in range(2):
                 slots[j, k] = max(slots[j, k], slots[j + 1, k])

@@ -8,9 +8,9 @@ from models.errors import InputError
 
 
 def sums(values, n, first):
-    out = np.empty_like(values)
+    out = np.empty((N_SERIES, len(values)))
     roll_sums(n, first, len(values), np.zeros((n, N_SERIES)), np.zeros(N_SERIES), values, out)
-    return out
+    return out.T
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 24])
@@ -36,9 +36,9 @@ def test_a_huge_bar_leaves_no_trace_once_it_is_out_of_the_window():
 @pytest.mark.parametrize("n", [1, 3, 24])
 def test_max_is_the_largest_of_the_last_n_bars(n):
     values = np.random.default_rng(n).normal(size=(100, 2))
-    out = np.empty_like(values)
+    out = np.empty((2, 100))
     roll_max(n, 5, 100, np.full((n, 2), -np.inf), np.full(2, -np.inf), values, out)
-    assert np.array_equal(out, [values[max(0, t + 1 - n) : t + 1].max(axis=0) for t in range(100)])
+    assert np.array_equal(out.T, [values[max(0, t + 1 - n) : t + 1].max(axis=0) for t in range(100)])
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(60, 890), (15, 3560), (1, 53_400)])
