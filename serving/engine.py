@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from features.forecast import Moment, flag_names, moment_at
 from models.account import Account, Collateral, Position
 from models.book import Book
 from models.book_small import BookMaker
@@ -19,10 +20,9 @@ from models.margin.levels import margin_levels
 from models.market import MarketPanel
 from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
-from models.typing import HORIZONS, MINUTE_NS, FloatArray, IntArray
+from models.typing import HORIZONS, MINUTE_NS
 from serving.decode import Accounts
 from serving.model_source import Model
-from serving.moment import Moment, moment_at
 from serving.problems import ProblemError
 from serving.schemas import AccountPrediction, Market, PredictionResponse, RecommendationResponse, Row
 
@@ -30,6 +30,7 @@ __all__ = ["Engine"]
 
 _MOMENTS = 16
 _SMALL = 16
+_COLUMNS = ("p_call", "p_liquidation", "prior", "call_amount_q50", "call_amount_q90")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,23 +225,15 @@ class Engine:
             keep = np.flatnonzero(levels.state >= 0)
             return self._answers(book.take(keep), [rows[int(i)] for i in keep], part, failures) if len(keep) else []
         seen = moment.outlook(book)
-        ages = _ages(book, moment)
-        flags = _flags(book, ages, moment, self.model.predictor is None)
         states, when = levels.state_names(), _when(moment.as_of)
-        table = np.stack(
-            [seen.p_call, seen.p_liquidation, seen.prior, seen.call_amount_q50, seen.call_amount_q90], axis=-1
-        ).tolist()
+        table = np.stack([getattr(seen, name) for name in _COLUMNS], axis=-1).tolist()
+        ages, flags = seen.age_minutes.tolist(), [flag_names(bits) for bits in seen.flags.tolist()]
+        times = [_when(ns) for ns in book.as_of.tolist()]
         answers = []
         for i, row in enumerate(rows):
             lines = [Row(h, *line) for h, line in zip(HORIZONS, table[i], strict=True)]
-            answers.append(
-                (
-                    row,
-                    AccountPrediction(
-                        book.account_id[i], _when(int(book.as_of[i])), when, float(ages[i]), states[i], flags[i], lines
-                    ),
-                )
-            )
+            head = (book.account_id[i], times[i], when, ages[i], states[i], flags[i])
+            answers.append((row, AccountPrediction(*head, lines)))
         return answers
 
     def _refuse_single(self, request: Accounts, failures: Sequence[Failure]) -> None:
@@ -255,43 +248,6 @@ def _when(ns: int) -> datetime:
 
 def _at(failure: Failure, row: int) -> Failure:
     return Failure(row, failure.account_id, failure.code, failure.field, failure.message)
-
-
-def _legs_of(book: Book) -> IntArray:
-    return book.unit_account()[book.unit_of_leg()]
-
-
-def _ages(book: Book, moment: Moment) -> FloatArray:
-    """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""
-    oldest = np.full(len(book), float(moment.as_of))
-    b = book.arrays
-    if len(b.leg_asset):
-        np.minimum.at(oldest, _legs_of(book), moment.closed[b.leg_asset])
-    if len(b.coll_asset):
-        closed = np.where(b.coll_asset >= 0, moment.closed[np.maximum(b.coll_asset, 0)], np.inf)
-        np.minimum.at(oldest, book.unit_account()[book.unit_of_collateral()], closed)
-    ages: FloatArray = np.round((book.as_of - oldest) / MINUTE_NS, 3)
-    return ages
-
-
-def _flags(book: Book, ages: FloatArray, moment: Moment, prior_only: bool) -> list[list[str]]:
-    base = ["prior_only"] if prior_only else []
-    if moment.as_of < moment.prior.fitted_until:
-        base.append("in_sample")
-    first = book.arrays.unit_leg[book.arrays.account_unit]
-    legs = np.diff(first).tolist()
-    late = ((book.as_of - moment.as_of) / MINUTE_NS).tolist()
-    flags = []
-    for i, (age, limit) in enumerate(zip(ages.tolist(), book.stale_after_minutes.tolist(), strict=True)):
-        own = list(base)
-        if legs[i] == 0:
-            own.append("no_positions")
-        if age > limit:
-            own.append("stale_market")
-        if age - late[i] > 1e-6:
-            own.append("gap")
-        flags.append(own)
-    return flags
 
 
 def _unpriced(book: Book, i: int, row: int, moment: Moment) -> Failure:

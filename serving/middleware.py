@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import itertools
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from serving.problems import PROBLEM_TYPE, ProblemError, problem_body
 
 __all__ = ["BodyLimit", "Key", "RequestId", "TimeLimit"]
+
+_log = logging.getLogger("margincast.serving")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,7 +30,10 @@ async def _refuse(send: Send, status: int, body: bytes, extra: tuple[tuple[bytes
 
 
 class RequestId:
-    """Give every answer an ``X-Request-ID``: the caller's where it is sane, else a new one."""
+    """Give every answer an ``X-Request-ID``: the caller's where it is sane, else a new one.
+
+    It is the outermost layer, so it also turns what nobody foresaw into a problem, and logs it under the id.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -43,12 +49,23 @@ class RequestId:
         name = given if 0 < len(given) <= 64 and given.isascii() and given.replace(b"-", b"").isalnum() else None
         ident = name or b"%s-%x" % (self._stem, next(self._count))
 
+        started = False
+
         async def tagged(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", ident)]
             await send(message)
 
-        await self.app(scope, receive, tagged)
+        try:
+            await self.app(scope, receive, tagged)
+        except Exception:
+            _log.exception("unexpected error at %s, request %s", scope["path"], ident.decode())
+            if started:
+                raise
+            detail = "The server failed; its log has the reason under the request id."
+            await _refuse(tagged, 500, problem_body(500, "internal_error", detail, instance=scope["path"]))
 
 
 class BodyLimit:

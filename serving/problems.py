@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -18,7 +17,6 @@ from models.errors import InputError, MargincastError
 __all__ = ["PROBLEM_TYPE", "ProblemError", "install_handlers", "problem_body", "problem_response"]
 
 PROBLEM_TYPE = "application/problem+json"
-_log = logging.getLogger("margincast.serving")
 
 
 class ProblemError(Exception):
@@ -116,7 +114,6 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(MargincastError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_surprise)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
@@ -141,9 +138,3 @@ async def _on_http(request: Request, error: Exception) -> Response:
         405: f"{request.method} is not possible here; see the Allow header.",
     }.get(error.status_code, str(error.detail))
     return problem_response(ProblemError(error.status_code, code, detail, headers=error.headers), request.url.path)
-
-
-async def _on_surprise(request: Request, error: Exception) -> Response:
-    _log.error("unexpected error at %s", request.url.path, exc_info=error)
-    detail = "The server failed; the reason is in its log under the request id."
-    return problem_response(ProblemError(500, "internal_error", detail), request.url.path)

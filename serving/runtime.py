@@ -73,14 +73,14 @@ class Runtime:
             return False
         try:
             panel = self._files.read()
+            if panel is None:
+                return False
+            engine = Engine(panel, self.model, self.clock, self.settings.clock_skew_seconds)
+            engine.warm()
         except (MargincastError, OSError, ValueError) as error:
             if self._engine is None:
                 self.problem = f"the market could not be read: {error}"
             raise
-        if panel is None:
-            return False
-        engine = Engine(panel, self.model, self.clock, self.settings.clock_skew_seconds)
-        engine.warm()
         self.use(engine)
         return True
 

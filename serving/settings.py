@@ -49,7 +49,7 @@ class Settings:
     assets : tuple of str
         Assets to load; empty: all there are.
     history_days : int
-        Days of history kept in memory, in [30, 3650].
+        Days of history kept in memory, in [60, 3650].
     refresh_seconds : float
         Seconds between looks at the market files, in [0, 86400]; 0: never look again.
     model : str
@@ -113,7 +113,7 @@ class Settings:
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {
-    "history_days": (30, 3650),
+    "history_days": (60, 3650),
     "refresh_seconds": (0, 86_400),
     "port": (0, 65_535),
     "max_body_bytes": (1024, 2**30),

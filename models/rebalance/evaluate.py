@@ -27,7 +27,7 @@ class Evaluation:
     Parameters
     ----------
     p : ndarray, shape (m, 4)
-        P(call) at the four horizons; NaN for an account that could not be computed.
+        P(call) at the four horizons, 1 in a call; NaN for an account that could not be computed.
     level : ndarray, shape (m, 6)
         Equity, maintenance, call, initial, release and call amount, account currency.
     gap : ndarray, shape (m,)
@@ -99,7 +99,7 @@ class Evaluator:
         gap, state = np.full(m, np.nan), np.full(m, -1, np.int64)
         if len(rows):
             exact = margin_levels(book, np.ascontiguousarray(self.prices[owner[rows]]))
-            p[rows] = self.predict(book)
+            p[rows] = np.where(exact.gap_call[:, None] < 0, 1.0, self.predict(book))
             columns = (exact.equity, exact.maintenance, exact.call, exact.initial, exact.release, exact.call_amount)
             level[rows] = np.column_stack(columns)
             gap[rows], state[rows] = exact.gap_call, exact.state

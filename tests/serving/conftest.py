@@ -1,0 +1,58 @@
+"""A small simulated market on disk and the app on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from features.sources import simulate_market, write_panel
+from models.market import MarketPanel
+from models.typing import MINUTE_NS
+from serving.app import create_app
+from serving.settings import Settings
+from tests.serving.client import Client, request_of
+
+AGE_MINUTES = 10
+
+
+@pytest.fixture(scope="session")
+def panel() -> MarketPanel:
+    """Return a simulated market of three assets."""
+    return simulate_market(("BTC", "ETH", "SOL"), days=60, seed=1)
+
+
+@pytest.fixture(scope="session")
+def market(panel: MarketPanel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with that market."""
+    root = tmp_path_factory.mktemp("market")
+    write_panel(panel, root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def now(panel: MarketPanel) -> int:
+    """Return the instant at which the server believes to be."""
+    return panel.end + AGE_MINUTES * MINUTE_NS
+
+
+@pytest.fixture(scope="session")
+def client(market: Path, now: int) -> Iterator[Client]:
+    """Return a client of the app without a model."""
+    settings = Settings(market=str(market), refresh_seconds=0, max_body_bytes=400_000, max_accounts=500)
+    with Client(create_app(settings, lambda: now)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def price(panel: MarketPanel) -> float:
+    """Return the last BTC price."""
+    return float(panel.close[panel.column("BTC"), -1])
+
+
+@pytest.fixture
+def request_json(now: int, price: float) -> dict[str, object]:
+    """Return one account at risk, as JSON."""
+    leg = {"symbol": "BTC/USDT:USDT", "quantity": 1.5, "entry_price": price}
+    return request_of(now, 5, positions=[leg])

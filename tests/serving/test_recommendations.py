@@ -1,0 +1,79 @@
+"""POST /v1/recommendations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.serving.client import Client
+
+PATH = "/v1/recommendations"
+
+
+@pytest.fixture
+def risky(client: Client, request_json: dict[str, Any]) -> dict[str, Any]:
+    """Return an account whose P(call within a day) is over one percent."""
+    rows = client.post("/v1/predictions", request_json).json()["predictions"][0]["rows"]
+    assert rows[2]["p_call"] > 0.01
+    return request_json
+
+
+def test_each_plan_is_enough_when_it_is_asked_again(client: Client, risky: dict[str, Any]) -> None:
+    body = client.post(PATH, {"accounts": [risky], "target": "0.01@1440"}).json()
+    (found,) = body["recommendations"]
+    assert found["status"] == "act"
+    assert found["target"] == {"probability": 0.01, "horizon_minutes": 1440}
+    kinds = {(p["actions"][0]["kind"], p["actions"][0]["asset"]) for p in found["plans"]}
+    assert {("top_up", "USDT"), ("reduce", "BTC")} <= kinds
+    plan = next(p for p in found["plans"] if p["actions"][0]["asset"] == "USDT")
+    balance = risky["collateral"][0]["quantity"] + plan["actions"][0]["amount"]
+    after = risky | {"collateral": [{"asset": "USDT", "quantity": balance}, *risky["collateral"][1:]]}
+    rows = client.post("/v1/predictions", after).json()["predictions"][0]["rows"]
+    assert [row["p_call"] for row in rows] == pytest.approx(plan["p_after"], rel=1e-9)
+    assert plan["p_after"][2] <= 0.01
+    assert plan["levels_after"]["equity"] > plan["levels_before"]["equity"]
+    assert plan["last_safe_minute"] is not None
+
+
+def test_one_account_alone_and_named(client: Client, risky: dict[str, Any]) -> None:
+    bare = client.post(PATH, risky).json()["recommendations"]
+    named = client.post(PATH, {"account": risky}).json()["recommendations"]
+    assert bare == named
+    assert bare[0]["status"] == "act"
+
+
+def test_a_policy_of_the_request_holds(client: Client, risky: dict[str, Any]) -> None:
+    policy = {"reduce": False, "eligible_assets": ["USDT"], "assets": {"USDT": {"step": 100}}}
+    (found,) = client.post(PATH, {"account": risky, "policy": policy}).json()["recommendations"]
+    (plan,) = found["plans"]
+    assert plan["actions"][0]["amount"] % 100 == 0
+
+
+def test_a_batch_keeps_its_good_rows(client: Client, risky: dict[str, Any]) -> None:
+    accounts = [risky | {"ruleset": "nowhere"}, risky, {"account_id": "short"}, risky | {"positions": []}]
+    body = client.post(PATH, {"accounts": accounts}).json()
+    assert [f["row"] for f in body["failures"]] == [0, 2]
+    assert [r["status"] for r in body["recommendations"]] == ["act", "release"]
+
+
+@pytest.mark.parametrize(("change", "field"), [
+    ({"target": "1%"}, "target"),
+    ({"target": "0.01@7"}, "target.horizon_minutes"),
+    ({"target": 5}, "target"),
+    ({"policy": {"asets": {}}}, "policy.asets"),
+    ({"policy": {"assets": {"USDT": {"step": -1}}}}, "policy.assets[...]"),
+    ({"polcy": {}}, "polcy"),
+    ({"accounts": []}, "accounts"),
+])  # fmt: skip
+def test_a_wrong_envelope_is_a_problem_with_its_field(
+    client: Client, risky: dict[str, Any], change: dict[str, Any], field: str
+) -> None:
+    answer = client.post(PATH, {"account": risky} | change)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_a_wrong_account_is_a_problem_with_its_path(client: Client, risky: dict[str, Any]) -> None:
+    bad = risky | {"collateral": [{"asset": "BTC", "quantity": -1}]}
+    answer = client.post(PATH, {"account": bad})
+    assert (answer.status_code, answer.json()["field"]) == (422, "account.collateral[0].quantity")
