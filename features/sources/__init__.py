@@ -11,6 +11,8 @@ from features.sources.accounts import (
 from features.sources.bars import KINDS, Bars
 from features.sources.ccxt_lists import bars_from_ohlcv
 from features.sources.check import BarsReport, DirectoryReport, check_bars, check_directory
+from features.sources.collect import collect_zips
+from features.sources.exchange import fetch_exchange
 from features.sources.files import bars_path, list_bar_files, read_bars, write_bars
 from features.sources.funding import Funding, read_funding, write_funding
 from features.sources.panel import PanelLoad, load_panel, read_panel, write_panel
@@ -32,7 +34,9 @@ __all__ = [
     "bars_path",
     "check_bars",
     "check_directory",
+    "collect_zips",
     "decode_account",
+    "fetch_exchange",
     "list_bar_files",
     "load_panel",
     "read_account_chunks",

@@ -23,7 +23,7 @@ MAX_LINE: Final = 2**20
 """Longest line that is read, bytes."""
 BLOCK: Final = 2**20
 FIRST_LINES: Final = 1000
-"""So many bad lines in a row at the head of a file, and it is refused."""
+"""So many bad lines without a good one, and the file is refused."""
 _SHAPE: Final = "one account a line, as JSON"
 _MAGIC: Final = {
     b"PAR1": "a parquet file; pass the folder that holds accounts.parquet, positions.parquet and collateral.parquet",
@@ -55,7 +55,7 @@ def read_lines(path: Path) -> Iterator[Decoded]:
     ------
     InputError
         If the file is not JSON Lines: told from its first bytes, from a first line over 1 MiB, or from 1000 bad
-        lines before the first good one.
+        lines and no good one.
     """
     good, seen = False, 0
     with _open(path) as file:

@@ -246,7 +246,7 @@ def _column(file: Path, name: str, column: pa.ChunkedArray) -> Any:
     if name == "as_of":
         if not pa.types.is_timestamp(column.type) or column.type.tz is None or column.null_count:
             raise InputError(f"{file}: as_of", str(column.type), "a timestamp with a time zone in every row")
-        return column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy()
+        return np.array(column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy())
     if name in _NUMBERS:
         try:
             return np.array(column.cast(pa.float64()).to_numpy())

@@ -45,7 +45,7 @@ def collect_zips(
     Raises
     ------
     InputError
-        If the folder holds no such zip, or one cannot be read.
+        If the folder holds no such zip. If some cannot be read, after the others are written, with every reason.
     """
     found = [(path, zip_kind(path)) for path in sorted(Path(folder).rglob("*.zip"))]
     known = [(path, kind) for path, kind in found if kind is not None]
@@ -57,19 +57,25 @@ def collect_zips(
         )
     bars: dict[tuple[str, str, int], list[Bars]] = {}
     funding: list[Funding] = []
+    broken: list[str] = []
     for done, (path, kind) in enumerate(known):
         if progress is not None:
             progress(done, len(known), path.name)
-        if kind == "funding":
-            funding.append(read_funding_zip(path))
-        else:
-            part = read_klines_zip(path, kind=kind, venue=venue)
-            bars.setdefault((part.kind, part.symbol, part.bar_minutes), []).append(part)
+        try:
+            if kind == "funding":
+                funding.append(read_funding_zip(path))
+            else:
+                part = read_klines_zip(path, kind=kind, venue=venue)
+                bars.setdefault((part.kind, part.symbol, part.bar_minutes), []).append(part)
+        except InputError as error:
+            broken.append(str(error))
     rows = [merge_bars(root, parts) for parts in bars.values()]
     if funding:
         whole = Funding.concat(funding)
         path = write_funding(root, venue, whole)
         rows.append(summary_row(path.relative_to(root).as_posix(), len(whole), whole.time.min(), whole.time.max()))
+    if broken:
+        raise InputError("folder", broken, f"{len(known)} readable zips; {len(known) - len(broken)} were written")
     return rows
 
 

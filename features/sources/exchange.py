@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,8 @@ from models.errors import InputError
 __all__ = ["fetch_exchange"]
 
 PAGE: Final = 1000
+RESTS: Final = (1.0, 2.0, 4.0)
+"""Seconds before the second, third and fourth try of a call that met ccxt's NetworkError."""
 _MS: Final = 1_000_000
 
 
@@ -101,16 +104,27 @@ def _client(name: str) -> Any:
     return getattr(ccxt, name)({"enableRateLimit": True})
 
 
+def _patiently(call: Callable[..., Any], *arguments: Any) -> Any:
+    """The answer of an exchange; a network error is tried again after a rest that doubles."""
+    for rest in RESTS:
+        try:
+            return call(*arguments)
+        except Exception as error:
+            if not any(kind.__name__ == "NetworkError" for kind in type(error).__mro__):
+                raise
+            time.sleep(rest)
+    return call(*arguments)
+
+
 def _bars(client: Any, symbol: str, kind: str, minutes: int, begin: int, stop: int, venue: str) -> Bars:
     params, step = ({"price": "mark"} if kind == "mark" else {}), minutes * 60_000
     rows: list[Sequence[Any]] = []
     since = begin
     while since + step <= stop:
-        page = [r for r in client.fetch_ohlcv(symbol, bar_name(minutes), since, PAGE, params) if r[0] >= since]
-        if not page:
-            break
+        found = _patiently(client.fetch_ohlcv, symbol, bar_name(minutes), since, PAGE, params)
+        page = [row for row in found if row[0] >= since]
         rows += page
-        since = int(page[-1][0]) + step
+        since = int(page[-1][0]) + step if page else since + PAGE * step  # nothing: not listed yet, or an outage
     closed = [row for row in rows if row[0] + step <= stop]
     if not closed:
         raise InputError("symbol", symbol, f"closed {kind} bars at {venue} in the period asked for, and there are none")
@@ -121,7 +135,8 @@ def _funding(client: Any, symbol: str, begin: int, stop: int) -> Funding:
     rows: list[dict[str, Any]] = []
     since = begin
     while since < stop:
-        page = [r for r in client.fetch_funding_rate_history(symbol, since, PAGE) if r["timestamp"] >= since]
+        found = _patiently(client.fetch_funding_rate_history, symbol, since, PAGE)
+        page = [row for row in found if row["timestamp"] >= since]
         if not page:
             break
         rows += page
@@ -133,7 +148,7 @@ def _funding(client: Any, symbol: str, begin: int, stop: int) -> Funding:
 def _tiers(client: Any, symbols: Sequence[str], root: Path, venue: str, now: int) -> dict[str, Any]:
     import msgspec
 
-    tiers = client.fetch_leverage_tiers(list(symbols))
+    tiers = _patiently(client.fetch_leverage_tiers, list(symbols))
     day = datetime.fromtimestamp(now / 1000, UTC).date().isoformat()
     path = root / "tiers" / venue / f"{day}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -47,3 +47,12 @@ def test_two_months_and_funding_become_one_market(tmp_path: Path) -> None:
 def test_a_folder_without_zips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder: expected a folder with Binance public-data zips"):
         collect_zips(tmp_path, tmp_path / "market")
+
+
+def test_a_broken_zip_is_named_after_the_others_are_written(tmp_path: Path) -> None:
+    spot = tmp_path / "zips/spot/monthly/klines/BTCUSDT/1h"
+    _zip(spot, "BTCUSDT-1h-2025-01", [_kline(i, 100.0) for i in range(3)])
+    (spot / "BTCUSDT-1h-2025-02.zip").write_bytes(b"half a download")
+    with pytest.raises(InputError, match=r"2 readable zips; 1 were written, was .*BTCUSDT-1h-2025-02\.zip"):
+        collect_zips(tmp_path / "zips", tmp_path / "market")
+    assert load_panel(tmp_path / "market", ["BTC"]).n_bars == 3

@@ -1,6 +1,7 @@
 """Fetching through ccxt, with an exchange that lives in memory and pages like a real one."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ class FakeExchange:
     has = {"fetchFundingRateHistory": True, "fetchLeverageTiers": True}  # noqa: RUF012
 
     def __init__(self, hours: int, page: int) -> None:
-        self.hours, self.page, self.calls = hours, page, 0
+        self.hours, self.page, self.calls, self.failures = hours, page, 0, 0
 
     def milliseconds(self) -> int:
         return START + self.hours * HOUR + 5 * 60_000
@@ -68,3 +69,51 @@ def test_unknown_kind_and_no_symbol_are_refused(tmp_path: Path) -> None:
         fetch_exchange(FakeExchange(1, 1), [], tmp_path)
     with pytest.raises(InputError, match="symbol: expected closed mark bars"):
         fetch_exchange(FakeExchange(5, 5), ["BTC/USDT:USDT"], tmp_path, start="2030-01-01")
+
+
+class NetworkError(Exception):
+    """Named as ccxt's, which need not be installed."""
+
+
+def test_network_errors_are_tried_again_and_others_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("features.sources.exchange.time.sleep", rests.append)
+    client = FakeExchange(5, 100)
+    answer, client.failures = client.fetch_ohlcv, 2
+
+    def flaky(*arguments: Any) -> list[list[float]]:
+        client.failures -= 1
+        if client.failures >= 0:
+            raise NetworkError
+        return answer(*arguments)
+
+    monkeypatch.setattr(client, "fetch_ohlcv", flaky)
+    fetch_exchange(client, ["BTC/USDT:USDT"], tmp_path, start="2025-01-01")
+    assert rests == [1.0, 2.0]
+    client.failures = 99
+    with pytest.raises(NetworkError):
+        fetch_exchange(client, ["BTC/USDT:USDT"], tmp_path, start="2025-01-01")
+    monkeypatch.setattr(client, "fetch_ohlcv", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fetch_exchange(client, ["BTC/USDT:USDT"], tmp_path, start="2025-01-01")
+    assert rests[2:] == [1.0, 2.0, 4.0]
+
+
+def test_a_page_without_bars_is_hopped_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = FakeExchange(5, 100)
+    answer, asked = client.fetch_ohlcv, []
+
+    def windowed(symbol: str, bar: str, since: int, limit: int, params: dict[str, Any]) -> list[list[float]]:
+        asked.append(since)
+        return [row for row in answer(symbol, bar, since, limit, params) if row[0] < since + limit * HOUR]
+
+    monkeypatch.setattr(client, "fetch_ohlcv", windowed)
+    fetch_exchange(client, ["BTC/USDT:USDT"], tmp_path, start="2024-10-01")
+    assert len(asked) == 3, "92 days are 2208 hours: two empty pages of 1000, then the bars"
+    assert load_panel(tmp_path, ["BTC"], venue="fake").n_bars == 5
+
+
+def test_ccxt_that_is_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ccxt", None)
+    with pytest.raises(InputError, match=r"exchange: expected ccxt, which is not installed: pip install"):
+        fetch_exchange("binanceusdm", ["BTC/USDT:USDT"], tmp_path)
