@@ -1,0 +1,181 @@
+"""Monotone maps from a raw logit to a calibrated probability, chosen on a window of their own.
+
+The map is ``logit p' = a ln p - b ln(1 - p) + c`` with ``a, b >= 0`` (Kull, Silva Filho and Flach, 2017): the
+identity is ``a = b = 1, c = 0``; Platt's map has ``a = b``. It never reverses the order of two probabilities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from models.errors import InputError
+from models.predictor.logistic import fit_logistic, sigmoid
+from models.typing import FloatArray, IntArray
+
+__all__ = ["Calibration", "Kind", "choose_calibration", "fit_calibration"]
+
+Kind = Literal["identity", "platt", "beta"]
+RIDGE = 10.0
+"""Strength of the pull to the identity, in pseudo-rows of unit curvature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """One calibration map.
+
+    Parameters
+    ----------
+    kind : {"identity", "platt", "beta"}
+        How it was fitted.
+    a, b, c : float
+        Coefficients of ``ln p``, of ``-ln(1 - p)``, and the intercept; ``a, b >= 0`` and not both 0.
+    """
+
+    kind: Kind = "identity"
+    a: float = 1.0
+    b: float = 1.0
+    c: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError("calibration.kind", self.kind, f"one of {', '.join(get_args(Kind))}")
+        if not np.isfinite([self.a, self.b, self.c]).all() or self.a < 0 or self.b < 0 or self.a + self.b == 0:
+            raise InputError("calibration", (self.a, self.b, self.c), "finite a, b >= 0, not both 0, and a finite c")
+
+    def __call__(self, logit: FloatArray) -> FloatArray:
+        """Calibrate logits.
+
+        Parameters
+        ----------
+        logit : ndarray of float, any shape
+            Raw logits; NaN stays NaN.
+
+        Returns
+        -------
+        ndarray of float, same shape
+            Probabilities, non-decreasing in the logit.
+
+        Examples
+        --------
+        >>> Calibration()(np.array([0.0])).tolist()
+        [0.5]
+        """
+        if self.kind == "identity":
+            return sigmoid(logit)
+        return sigmoid(self.a * _log_p(logit) - self.b * _log_p(-logit) + self.c)
+
+    def as_dict(self) -> dict[str, str | float]:
+        """Give the fields for JSON."""
+        return {"kind": self.kind, "a": self.a, "b": self.b, "c": self.c}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, str | float]) -> Calibration:
+        """Read what :meth:`as_dict` gave; checks the values."""
+        try:
+            return cls(str(fields["kind"]), *(float(fields[name]) for name in "abc"))  # type: ignore[arg-type]
+        except KeyError as error:
+            raise InputError("calibration", sorted(fields), f"the field {error.args[0]}") from None
+
+
+def fit_calibration(logit: FloatArray, y: FloatArray, kind: Kind, ridge: float = RIDGE) -> Calibration:
+    """Fit one kind of map by log loss, with a weak pull to the identity.
+
+    Parameters
+    ----------
+    logit : ndarray of float, shape (n,)
+        Raw logits.
+    y : ndarray of float, shape (n,)
+        Outcomes, 0 or 1.
+    kind : {"identity", "platt", "beta"}
+        Which map.
+    ridge : float
+        Strength of the pull, >= 0.
+
+    Returns
+    -------
+    Calibration
+        The map; the identity if one class is absent.
+
+    Raises
+    ------
+    InputError
+        If ``ridge`` is negative or not finite.
+
+    Examples
+    --------
+    >>> x = np.repeat([-2.0, 0.0, 2.0], 1000)
+    >>> y = np.concatenate([np.arange(1000) < 1000 / (1 + np.exp(-v)) for v in (-1.0, 0.0, 1.0)]).astype(float)
+    >>> round(fit_calibration(x, y, "platt").a, 1)
+    0.5
+    """
+    if not (np.isfinite(ridge) and ridge >= 0):
+        raise InputError("ridge", ridge, "a finite number >= 0")
+    if kind == "identity" or len(y) == 0 or y.min() == y.max():
+        return Calibration()
+    columns = np.column_stack([_log_p(logit), -_log_p(-logit), np.ones(len(logit))])
+    if kind == "platt":
+        columns = np.column_stack([logit, np.ones(len(logit))])
+    solution = fit_logistic(columns, y, np.append(np.ones(columns.shape[1] - 1), 0.0), ridge)
+    slopes = np.maximum(solution[:-1], 1e-6)
+    return Calibration(kind, float(slopes[0]), float(slopes[-1]), float(solution[-1]))
+
+
+def choose_calibration(
+    logit: FloatArray,
+    y: FloatArray,
+    block: IntArray,
+    kinds: tuple[Kind, ...] = ("identity", "platt", "beta"),
+    folds: int = 5,
+) -> Calibration:
+    """Choose the kind by cross-validated log loss over blocks of time, then fit it on all rows.
+
+    Parameters
+    ----------
+    logit, y : ndarray of float, shape (n,)
+        Raw logits and outcomes.
+    block : ndarray of int64, shape (n,)
+        Block of time of each row (a week, say); a block is never cut between folds. Neighbouring blocks share a fold.
+    kinds : tuple of str
+        Candidates; the first wins ties, and stays if there are fewer than ``folds`` blocks.
+    folds : int
+        Number of folds, at least 2.
+
+    Returns
+    -------
+    Calibration
+        The chosen map.
+
+    Raises
+    ------
+    InputError
+        If ``folds`` is below 2.
+
+    Examples
+    --------
+    >>> choose_calibration(np.zeros(4), np.array([0.0, 1.0, 0.0, 1.0]), np.zeros(4, dtype=np.int64)).kind
+    'identity'
+    """
+    if folds < 2:
+        raise InputError("folds", folds, "at least 2")
+    _, place = np.unique(block, return_inverse=True)
+    if len(y) == 0 or int(place.max()) + 1 < folds:
+        return fit_calibration(logit, y, kinds[0])
+    fold = place * folds // (int(place.max()) + 1)
+
+    def score(kind: Kind) -> float:
+        total = 0.0
+        for k in range(folds):
+            held = fold == k
+            p = fit_calibration(logit[~held], y[~held], kind)(logit[held])
+            total -= float(np.log(np.clip(np.where(y[held] > 0.5, p, 1.0 - p), 1e-12, 1.0)).sum())
+        return total
+
+    return fit_calibration(logit, y, min(kinds, key=score))
+
+
+def _log_p(logit: FloatArray) -> FloatArray:
+    """Natural logarithm of the probability of a logit, without overflow."""
+    return np.asarray(-np.logaddexp(0.0, -logit))

@@ -1,0 +1,157 @@
+"""How large a call is, given that one comes: split-conformal quantiles around the size that the barrier implies.
+
+At the instant of a call equity equals the call requirement, so the call amount starts at ``initial - call``; what comes
+on top is the overshoot inside the bar, which scales with exposure and volatility. Its quantiles are counted
+on training labels, one pair for each horizon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.errors import InputError
+from models.typing import HORIZONS, BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from models.book import Book
+
+__all__ = ["SizeModel", "size_inputs"]
+
+LEVELS = (0.5, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class SizeModel:
+    """Quantiles of the call amount given a call within each horizon.
+
+    Parameters
+    ----------
+    overshoot : tuple of (float, float), one pair a horizon
+        Quantiles 0.5 and 0.9 of (call amount - base) / scale on training labels.
+    count : tuple of int
+        Calls that each pair was counted on; 0 where the pair is the default.
+
+    Notes
+    -----
+    Valid on average over the accounts it was fitted on (marginal coverage), not for each kind of account.
+    """
+
+    overshoot: tuple[tuple[float, float], ...] = ((0.5, 2.0),) * len(HORIZONS)
+    count: tuple[int, ...] = (0,) * len(HORIZONS)
+
+    def __post_init__(self) -> None:
+        flat = np.asarray(self.overshoot, np.float64)
+        if flat.shape != (len(HORIZONS), len(LEVELS)) or not np.isfinite(flat).all() or (flat[:, 0] > flat[:, 1]).any():
+            raise InputError("overshoot", self.overshoot, f"{len(HORIZONS)} pairs of finite quantiles in rising order")
+
+    @classmethod
+    def fit(
+        cls, base: FloatArray, scale: FloatArray, amount: FloatArray, called: BoolArray, least: int = 50
+    ) -> SizeModel:
+        """Count the quantiles on labels.
+
+        Parameters
+        ----------
+        base, scale : ndarray of float, shape (n,)
+            From :func:`size_inputs`, account currency.
+        amount : ndarray of float, shape (n,)
+            Call amount seen; read only where called.
+        called : ndarray of bool, shape (n, 4)
+            Whether the call came within each horizon.
+        least : int
+            Fewest calls to count a pair on; below, the pair of all horizons together, or the default, is kept.
+
+        Returns
+        -------
+        SizeModel
+            The fitted quantiles.
+
+        Examples
+        --------
+        >>> n = np.ones(200)
+        >>> SizeModel.fit(n, n, n + np.arange(200) / 200, np.ones((200, 4), dtype=bool)).overshoot[0]
+        (0.5, 0.9)
+        """
+        ratio = (amount - base) / np.where(scale > 0, scale, np.nan)
+        pairs, counts = [], []
+        pooled = _quantiles(ratio[called.any(axis=1)], least)
+        for k in range(len(HORIZONS)):
+            seen = ratio[called[:, k]]
+            seen = seen[np.isfinite(seen)]
+            own = _quantiles(seen, least)
+            pairs.append(own or pooled or cls().overshoot[k])
+            counts.append(len(seen) if own else 0)
+        return cls(tuple(pairs), tuple(counts))
+
+    def quantiles(self, base: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give the quantiles of the call amount given a call.
+
+        Parameters
+        ----------
+        base, scale : ndarray of float, shape (n,)
+            From :func:`size_inputs`, account currency.
+
+        Returns
+        -------
+        q50, q90 : ndarray of float, shape (n, 4)
+            Account currency, at least 0.
+
+        Examples
+        --------
+        >>> SizeModel().quantiles(np.array([100.0]), np.array([10.0]))[1][0].tolist()
+        [120.0, 120.0, 120.0, 120.0]
+        """
+        pairs = np.asarray(self.overshoot, np.float64)
+        amount = base[:, None, None] + scale[:, None, None] * pairs
+        amount = np.maximum(amount, 0.0)
+        return np.ascontiguousarray(amount[:, :, 0]), np.ascontiguousarray(amount[:, :, 1])
+
+    def as_dict(self) -> dict[str, list[list[float]] | list[int]]:
+        """Give the fields for JSON."""
+        return {"overshoot": [list(pair) for pair in self.overshoot], "count": list(self.count)}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, list[list[float]] | list[int]]) -> SizeModel:
+        """Read what :meth:`as_dict` gave."""
+        pairs = np.asarray(fields["overshoot"], np.float64)
+        return cls(tuple((float(a), float(b)) for a, b in pairs), tuple(np.asarray(fields["count"]).tolist()))
+
+
+def size_inputs(book: Book, price: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Compute the size that the barrier implies, and the scale of what comes on top.
+
+    Parameters
+    ----------
+    book : Book
+        Accounts.
+    price : ndarray of float, shape (A,)
+        Prices now.
+    sigma : ndarray of float, shape (A, 4)
+        Volatility of each asset to each horizon; the first one (1 h) is used.
+
+    Returns
+    -------
+    base, scale : ndarray of float, shape (n,)
+        Initial minus call requirement, and gross exposure times the 1 h volatility; account currency.
+    """
+    from models.margin.levels import margin_levels
+
+    levels = margin_levels(book, price)
+    b = book.arrays
+    exposure = np.abs(b.leg_quantity) * price[b.leg_asset] * sigma[b.leg_asset, 0]
+    running = np.concatenate([[0.0], np.cumsum(np.nan_to_num(exposure))])
+    leg = b.unit_leg[b.account_unit]
+    return np.asarray(levels.initial - levels.call, np.float64), np.asarray(running[leg[1:]] - running[leg[:-1]])
+
+
+def _quantiles(values: FloatArray, least: int) -> tuple[float, float] | None:
+    """Split-conformal quantiles: the ceil((n + 1) q)-th smallest value."""
+    values = np.sort(values[np.isfinite(values)])
+    n = len(values)
+    if n < least:
+        return None
+    low, high = (float(values[min(int(np.ceil((n + 1) * q)), n) - 1]) for q in LEVELS)
+    return low, high

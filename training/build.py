@@ -1,0 +1,369 @@
+"""From market and accounts to the training set, instant by instant, with the functions that serving uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from features.account import ACCOUNT_FEATURES, account_features
+from features.build import FEATURE_NAMES, design_matrix, market_loading
+from features.market import MARKET_FEATURES, market_features, warmup_bars
+from models.book import Book
+from models.errors import InputError
+from models.margin.levels import margin_levels
+from models.margin.replay import replay
+from models.market import MarketPanel, to_hourly
+from models.predictor.size import size_inputs
+from models.prior import WARMUP_HOURS, PriorModel
+from models.typing import DAY_NS, HORIZONS, HOUR_NS, BoolArray, FloatArray, IntArray
+from training.dataset import Dataset, fingerprint
+from training.labels import Extremes, label
+from training.population import TYPES, Population
+
+__all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset"]
+
+Progress = Callable[[int, int], None]
+MarketColumns = Callable[[MarketPanel], FloatArray]
+_SIGMA = [ACCOUNT_FEATURES.index(f"distance_sigma_{h}") for h in HORIZONS]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """How the training set is built.
+
+    Parameters
+    ----------
+    extremes : {"synchronous", "adverse", "close"}
+        How extremes inside a bar are taken by the replay where several assets matter.
+    keep_gaps : bool
+        Whether rows with a missing bar in their window are used.
+    baselines : bool
+        Whether the columns of the baselines B2, B3 and B4 are computed (needed to evaluate, not to train).
+    refit_days : int
+        Days between two fits of the prior, 7 to 3650.
+    paths : int
+        Scenario paths of the prior, 64 to 16384.
+    chunk : int
+        Accounts held at once, at least 100.
+    """
+
+    extremes: Extremes = "synchronous"
+    keep_gaps: bool = False
+    baselines: bool = False
+    refit_days: int = 91
+    paths: int = 1024
+    chunk: int = 20_000
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("refit_days", 7, 3650), ("paths", 64, 16384), ("chunk", 100, 10**9)):
+            if not low <= getattr(self, name) <= high:
+                raise InputError(name, getattr(self, name), f"{low} to {high}")
+
+
+@dataclass(slots=True)
+class PriorSchedule:
+    """The prior that was there at each instant: fitted every so often on data closed before.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        All of the history.
+    first : int
+        Nanoseconds; the first fit is made here.
+    settings : BuildSettings
+        Refit interval and number of paths.
+    volatility : {"har", "ewma"}
+        Kind of forecast.
+    fixed : PriorModel, optional
+        One prior for all instants; they must not lie before the end of its data.
+    """
+
+    panel: MarketPanel
+    first: int
+    settings: BuildSettings
+    volatility: Any = "har"
+    fixed: PriorModel | None = None
+    _kept: dict[int, PriorModel] = field(default_factory=dict)
+
+    def period(self, as_of: int) -> int:
+        """Number of the refit period that an instant lies in."""
+        return int((as_of - self.first) // (self.settings.refit_days * DAY_NS))
+
+    def at(self, as_of: int) -> PriorModel:
+        """Give the prior for an instant; it has seen nothing after it.
+
+        Parameters
+        ----------
+        as_of : int
+            Nanoseconds UTC.
+
+        Returns
+        -------
+        PriorModel
+            The prior.
+
+        Raises
+        ------
+        InputError
+            If a fixed prior was fitted on data after the instant.
+        """
+        if self.fixed is not None:
+            if self.fixed.fitted_until > as_of:
+                raise InputError("as_of", as_of, f"an instant after the prior's data, {self.fixed.fitted_until}")
+            return self.fixed
+        number = self.period(as_of)
+        if number not in self._kept:
+            self._kept.clear()
+            until = self.first + number * self.settings.refit_days * DAY_NS
+            self._kept[number] = PriorModel.fit(self.panel, until, self.volatility, paths=self.settings.paths)
+        return self._kept[number]
+
+
+def build_dataset(
+    panel: MarketPanel,
+    population: Population,
+    schedule: PriorSchedule,
+    settings: BuildSettings | None = None,
+    progress: Progress | None = None,
+    market_columns: MarketColumns = market_features,
+) -> Iterator[Dataset]:
+    """Build the training set piece by piece; memory stays flat in the number of accounts.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        Bars.
+    population : Population
+        Accounts, ordered by instant.
+    schedule : PriorSchedule
+        The prior of each instant.
+    settings : BuildSettings, optional
+        Settings.
+    progress : callable, optional
+        Called with (accounts done, accounts in all).
+    market_columns : callable, optional
+        Market features of a panel, shape (A, T, F); for tests that plant a leak.
+
+    Yields
+    ------
+    Dataset
+        Pieces in order of time; each holds whole instants. Accounts that cannot be used are counted by reason in
+        ``counts``: refused, no_price, no_position, in_call, gap, censored.
+    """
+    chosen = settings or BuildSettings()
+    ewma = PriorSchedule(panel, schedule.first, chosen, "ewma") if chosen.baselines else None
+    if ewma is not None and schedule.fixed is not None:
+        ewma.fixed = PriorModel.fit(panel, schedule.fixed.fitted_until, "ewma", paths=chosen.paths)
+    done = 0
+    for period in _periods(population, schedule):
+        for _, part in period.chunks(chosen.chunk):
+            piece = _piece(panel, part, schedule, ewma, chosen, market_columns)
+            done += len(part)
+            if progress is not None:
+                progress(done, len(population))
+            if piece is not None:
+                yield piece
+
+
+def _periods(population: Population, schedule: PriorSchedule) -> Iterator[Population]:
+    """Cut where the prior is fitted anew."""
+    as_of = np.asarray(population.accounts["as_of"], np.int64)
+    if len(as_of) and (np.diff(as_of) < 0).any():
+        raise InputError("accounts.as_of", "not in order", "accounts ordered by instant")
+    number = (as_of - schedule.first) // (schedule.settings.refit_days * DAY_NS)
+    if schedule.fixed is not None:
+        number = np.zeros(len(as_of), np.int64)
+    for value in np.unique(number):
+        rows = np.flatnonzero(number == value)
+        yield population if len(rows) == len(as_of) else population.take(rows)
+
+
+def _piece(
+    panel: MarketPanel,
+    part: Population,
+    schedule: PriorSchedule,
+    ewma: PriorSchedule | None,
+    settings: BuildSettings,
+    market_columns: MarketColumns,
+) -> Dataset | None:
+    whole, failures = Book.from_columns(part.accounts, part.positions, part.collateral, panel.assets)
+    kind = np.delete(part.kind, [f.row for f in failures]) if failures else part.kind
+    moment = _Moments(panel, whole.as_of)
+    keep, counts = _usable_accounts(whole, moment.price[moment.row])
+    counts["refused"] = len(failures)
+    if not keep.any():
+        return None
+    book, kind = whole.take(np.flatnonzero(keep)), kind[keep]
+    moment = _Moments(panel, book.as_of)
+    seen = label(book, panel, settings.extremes, settings.keep_gaps)
+    counts["gap"] = int(seen.gap.sum())
+    counts["censored"] = int((~seen.usable.all(axis=(1, 2)) & ~seen.gap).sum())
+    market = moment.market(market_columns)
+    sigma, prior = moment.prior(book, schedule)
+    x = _design(book, moment, market, sigma, prior)
+    extra = {"last_call": _last_call(book, panel)}
+    if ewma is not None:
+        extra |= _physics_baselines(book, moment, ewma, market_loading(market))
+    base, scale = _sizes(book, moment, sigma)
+    n = len(book)
+    call = np.tile([True, False], n)
+    return Dataset(
+        feature_names=FEATURE_NAMES,
+        x=x,
+        prior=prior.reshape(2 * n, len(HORIZONS)),
+        y=seen.y.reshape(2 * n, len(HORIZONS)),
+        usable=seen.usable.reshape(2 * n, len(HORIZONS)),
+        as_of=np.repeat(book.as_of, 2),
+        level=np.tile(np.array([0, 1], np.int8), n),
+        factor=_factors(book).ravel(),
+        kind=np.repeat(kind, 2).astype(np.int16),
+        legs=np.repeat(_leg_counts(book), 2).astype(np.int16),
+        minutes=seen.minutes.ravel(),
+        amount=np.where(call, np.repeat(seen.call_amount, 2), np.nan),
+        size_base=np.repeat(base, 2),
+        size_scale=np.repeat(scale, 2),
+        kinds=tuple(k.name for k in TYPES),
+        extra={name: column.reshape(2 * n, *column.shape[2:]) for name, column in extra.items()},
+        counts=counts,
+        fingerprint=_piece_fingerprint(panel, book, x, prior, seen.y, settings),
+    )
+
+
+class _Moments:
+    """The distinct instants of a piece: R market states, and the state of each account."""
+
+    def __init__(self, panel: MarketPanel, as_of: IntArray) -> None:
+        self.panel = panel
+        self.instants, self.row = np.unique(as_of, return_inverse=True)
+        self.bar = panel.row_closed(self.instants)
+        known = (self.bar >= 0) & (self.bar < panel.n_bars)
+        self.price = np.where(known[:, None], panel.close.T[np.clip(self.bar, 0, panel.n_bars - 1)], np.nan)
+
+    def market(self, columns: MarketColumns) -> FloatArray:
+        """Market features of the states, shape (R, A, F)."""
+        first = max(0, int(self.bar[0]) + 1 - warmup_bars(self.panel.bar_minutes))
+        stop = min(int(self.bar[-1]) + 2, self.panel.n_bars)
+        figures = columns(self.panel.slice(first, stop))
+        return np.ascontiguousarray(figures[:, self.bar - first].transpose(1, 0, 2))
+
+    def prior(self, book: Book, schedule: PriorSchedule) -> tuple[FloatArray, FloatArray]:
+        """Volatility (R, A, 4) and prior probability (n, 2, 4) of both levels."""
+        model = schedule.at(int(self.instants[0]))
+        step = HOUR_NS
+        hourly = to_hourly(
+            self.panel.between(int(self.instants[0]) - (WARMUP_HOURS + 2) * step, int(self.instants[-1]))
+        )
+        total = model.volatility.total_variance(hourly)
+        hour = hourly.row_closed(self.instants)
+        order = np.argsort(self.row, kind="stable")
+        edges = np.searchsorted(self.row[order], np.arange(len(self.instants) + 1))
+        out = np.empty((len(book), 2, len(HORIZONS)))
+        sigma = np.empty((len(self.instants), len(book.assets), len(HORIZONS)))
+        levels = _factors(book)
+        for r in range(len(self.instants)):
+            rows = order[edges[r] : edges[r + 1]]
+            state = model.state_from(book.assets, total[:, hour[r]], hourly.start + (int(hour[r]) + 1) * step)
+            sigma[r] = state.sigma
+            here = book.take(rows)
+            for level in range(2):
+                out[rows, level] = model.probability(here, self.price[r], state, levels[rows, level])
+        return sigma, out
+
+
+def _factors(book: Book) -> FloatArray:
+    """Requirement factors of the call and the liquidation level, shape (n, 2)."""
+    return np.column_stack([book.arrays.account_call_factor, np.ones(len(book))])
+
+
+def _leg_counts(book: Book) -> IntArray:
+    leg = book.arrays.unit_leg[book.arrays.account_unit]
+    return np.asarray(np.diff(leg), np.int64)
+
+
+def _usable_accounts(book: Book, price: FloatArray) -> tuple[BoolArray, dict[str, int]]:
+    """Accounts with known prices, positions, and equity above the call level; and counts of the others."""
+    levels = margin_levels(book, price)
+    unknown = ~np.isfinite(levels.gap_call)
+    empty = ~unknown & (_leg_counts(book) == 0)
+    called = ~unknown & ~empty & (levels.gap_call < 0)
+    counts = {"no_price": int(unknown.sum()), "no_position": int(empty.sum()), "in_call": int(called.sum())}
+    return np.asarray(~(unknown | empty | called)), counts
+
+
+def _design(book: Book, moment: _Moments, market: FloatArray, sigma: FloatArray, prior: FloatArray) -> Any:
+    n, width = len(book), len(HORIZONS)
+    x = np.empty((n, 2, width, len(FEATURE_NAMES)), np.float32)
+    levels = _factors(book)
+    for level in range(2):
+        rows = design_matrix(book, moment.price, market, sigma, prior[:, level], levels[:, level], moment.row)
+        x[:, level] = rows.reshape(n, width, -1)
+    return x.reshape(n * 2 * width, -1)
+
+
+def _sizes(book: Book, moment: _Moments, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    base, scale = np.empty(len(book)), np.empty(len(book))
+    for r in range(len(moment.instants)):
+        rows = np.flatnonzero(moment.row == r)
+        base[rows], scale[rows] = size_inputs(book.take(rows), moment.price[r], sigma[r])
+    return base, scale
+
+
+def _last_call(book: Book, panel: MarketPanel) -> FloatArray:
+    """Would the account, as it stands, have been in breach at some time of the day before? Shape (n, 2)."""
+    earlier = replace(book, as_of=book.as_of - DAY_NS)
+    seen = replay(earlier, panel, 1440, factors=_factors(book))
+    minutes = seen.minutes if seen.minutes is not None else np.full((len(book), 2), np.nan)
+    return np.isfinite(minutes).astype(np.float64)
+
+
+def _physics_baselines(book: Book, moment: _Moments, ewma: PriorSchedule, loading: FloatArray) -> dict[str, FloatArray]:
+    """Reflection with 30-day and with EWMA volatility, and the prior with EWMA; shape (n, 2, 4) each."""
+    sigma_ewma, prior = moment.prior(book, ewma)
+    return {
+        "reflection_30d": _reflection(book, moment, _month_sigma(moment), loading),
+        "reflection_ewma": _reflection(book, moment, sigma_ewma, loading),
+        "prior_ewma": prior,
+    }
+
+
+def _reflection(book: Book, moment: _Moments, sigma: FloatArray, loading: FloatArray) -> FloatArray:
+    """Twice the normal tail beyond the distance in sigmas (reflection principle), for both levels."""
+    from scipy.special import ndtr
+
+    out = np.empty((len(book), 2, len(HORIZONS)))
+    levels = _factors(book)
+    for level in range(2):
+        figures = account_features(book, moment.price, sigma, levels[:, level], loading, moment.row)
+        out[:, level] = np.minimum(2.0 * ndtr(-figures[:, _SIGMA]), 1.0)
+    return out
+
+
+def _month_sigma(moment: _Moments) -> FloatArray:
+    """Root mean square of the returns of the last 30 days, scaled to each horizon; shape (R, A, 4)."""
+    panel = moment.panel
+    bars = 30 * 1440 // panel.bar_minutes
+    first = max(0, int(moment.bar[0]) - bars)
+    close = panel.close[:, first : int(moment.bar[-1]) + 1]
+    change = np.diff(np.log(close), axis=1, prepend=np.nan)
+    there = np.isfinite(change)
+    square = np.cumsum(np.where(there, change, 0.0) ** 2, axis=1)
+    count = np.cumsum(there, axis=1)
+    now = moment.bar - first
+    before = np.maximum(now - bars, 0)
+    variance = (square[:, now] - square[:, before]) / np.maximum(count[:, now] - count[:, before], 1)
+    steps = np.array(HORIZONS) / panel.bar_minutes
+    sigma = np.sqrt(np.maximum(variance.T[:, :, None] * steps, 1e-12))
+    return np.ascontiguousarray(sigma)
+
+
+def _piece_fingerprint(
+    panel: MarketPanel, book: Book, x: Any, prior: FloatArray, y: BoolArray, settings: BuildSettings
+) -> str:
+    b = book.arrays
+    return fingerprint(
+        list(panel.assets), list(panel.source), panel.bar_minutes, list(MARKET_FEATURES), asdict(settings),
+        book.as_of, b.leg_quantity, b.leg_entry, b.coll_quantity, b.unit_cash, x, prior, y,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Scores, skill intervals, monotonicity checks and tables."""

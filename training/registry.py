@@ -1,0 +1,259 @@
+"""Runs and registered models in MLflow: data only, never code.
+
+The home is one folder: ``<home>/mlflow.db`` (SQLite, which MLflow's file store has been replaced by) and
+``<home>/artifacts``. A registered version points to the bundle that its run logged; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from models.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from models.predictor import MarginCallPredictor
+
+__all__ = ["ALIASES", "MODEL_NAME", "Registered", "Registry"]
+
+MODEL_NAME: Final = "margincast"
+ALIASES: Final = ("champion", "challenger")
+BUNDLE: Final = "bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One registered model version.
+
+    Parameters
+    ----------
+    name, version : str
+        Registered name and version number.
+    run_id : str
+        The MLflow run that trained it.
+    alias : str
+        The alias that was set, empty if none.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    alias: str = ""
+
+
+class Registry:
+    """An MLflow home on disk.
+
+    Parameters
+    ----------
+    home : str or Path
+        Folder, created if it is not there.
+    name : str
+        Name of the experiment and of the registered model.
+    """
+
+    def __init__(self, home: str | Path = "mlruns", name: str = MODEL_NAME) -> None:
+        self.home = Path(home).resolve()
+        self.name = name
+
+    @property
+    def uri(self) -> str:
+        """Tracking and registry address."""
+        return f"sqlite:///{self.home / 'mlflow.db'}"
+
+    def log(
+        self,
+        predictor: MarginCallPredictor,
+        parameters: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        fingerprint: str,
+        alias: str | None = "champion",
+        run_name: str | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Registered:
+        """Record one training and register its bundle.
+
+        Parameters
+        ----------
+        predictor : MarginCallPredictor
+            The model; its version is written into the bundle.
+        parameters : mapping
+            Parameters of the training; values are stored as text.
+        metrics : mapping
+            Scores, nested as in ``metrics.json``; numbers are logged one by one, the whole as an artifact.
+        fingerprint : str
+            Fingerprint of the training data.
+        alias : str or None
+            Alias to set: ``"champion"``, ``"challenger"`` or None.
+        run_name : str, optional
+            Name of the run.
+        files : mapping of str to str, optional
+            More text files to put beside the bundle, by name.
+
+        Returns
+        -------
+        Registered
+            Name, version, run and alias.
+
+        Raises
+        ------
+        InputError
+            If the alias is not known.
+        """
+        if alias is not None and alias not in ALIASES:
+            raise InputError("alias", alias, f"one of {', '.join(ALIASES)}, or nothing")
+        client = self._client()
+        run_id = client.create_run(self._experiment(client), run_name=run_name).info.run_id
+        for key, value in {**parameters, "data_fingerprint": fingerprint}.items():
+            client.log_param(run_id, key, str(value)[:500])
+        for key, number in _flat(metrics).items():
+            client.log_metric(run_id, key, number)
+        _ensure_model(client, self.name)
+        version = client.create_model_version(self.name, source=f"runs:/{run_id}/{BUNDLE}", run_id=run_id).version
+        named = {
+            **predictor.metadata,
+            "version": f"{self.name}/{version}",
+            "run_id": run_id,
+            "data_fingerprint": fingerprint,
+        }
+        with tempfile.TemporaryDirectory() as scratch:
+            replace(predictor, metadata=named).save(Path(scratch) / BUNDLE)
+            for file, text in (files or {}).items():
+                (Path(scratch) / BUNDLE / file).write_text(text, encoding="utf-8")
+            (Path(scratch) / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            client.log_artifacts(run_id, str(Path(scratch) / BUNDLE), BUNDLE)
+            client.log_artifact(run_id, str(Path(scratch) / "metrics.json"))
+        client.set_terminated(run_id)
+        if alias is not None:
+            client.set_registered_model_alias(self.name, alias, version)
+        return Registered(self.name, str(version), run_id, alias or "")
+
+    def fetch(self, alias_or_version: str = "champion", into: str | Path | None = None) -> Path:
+        """Find the bundle of a registered version.
+
+        Parameters
+        ----------
+        alias_or_version : str
+            ``"champion"``, ``"challenger"`` or a version number.
+        into : str or Path, optional
+            Folder to copy the bundle to; the registry's own folder is returned where it is local and this is not given.
+
+        Returns
+        -------
+        Path
+            Folder of the bundle, for `MarginCallPredictor.load`.
+
+        Raises
+        ------
+        ModelError
+            If there is no registry, no such version, or its artifacts are gone.
+        """
+        if not (self.home / "mlflow.db").is_file():
+            raise ModelError(
+                f"{self.home}: expected an MLflow home with mlflow.db, was none; run `margincast train` first"
+            )
+        client = self._client()
+        version = self._version(client, alias_or_version)
+        root = client.get_run(version.run_id).info.artifact_uri
+        source = Path(_local(root)) / BUNDLE
+        if not source.is_dir():
+            raise ModelError(f"{source}: expected the bundle of {self.name}/{version.version}, was gone; train again")
+        return source if into is None else Path(shutil.copytree(source, Path(into), dirs_exist_ok=True))
+
+    def load(self, alias_or_version: str = "champion") -> MarginCallPredictor:
+        """Load a registered predictor.
+
+        Parameters
+        ----------
+        alias_or_version : str
+            ``"champion"``, ``"challenger"`` or a version number.
+
+        Returns
+        -------
+        MarginCallPredictor
+            The predictor.
+        """
+        from models.predictor import MarginCallPredictor
+
+        return MarginCallPredictor.load(self.fetch(alias_or_version))
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Point an alias to a version.
+
+        Parameters
+        ----------
+        alias : str
+            ``"champion"`` or ``"challenger"``.
+        version : str
+            Version number.
+
+        Raises
+        ------
+        InputError
+            If the alias is not known.
+        """
+        if alias not in ALIASES:
+            raise InputError("alias", alias, f"one of {', '.join(ALIASES)}")
+        self._client().set_registered_model_alias(self.name, alias, version)
+
+    def _client(self) -> MlflowClient:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        from mlflow import MlflowClient
+
+        self.home.mkdir(parents=True, exist_ok=True)
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def _experiment(self, client: MlflowClient) -> str:
+        found = client.get_experiment_by_name(self.name)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(client.create_experiment(self.name, artifact_location=(self.home / "artifacts").as_uri()))
+
+    def _version(self, client: MlflowClient, alias_or_version: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if alias_or_version.isdigit():
+                return client.get_model_version(self.name, alias_or_version)
+            return client.get_model_version_by_alias(self.name, alias_or_version)
+        except MlflowException:
+            raise ModelError(
+                f"{self.home}: expected a version or alias of {self.name}, was {alias_or_version!r}; "
+                "run `margincast train` or name another one"
+            ) from None
+
+
+def _ensure_model(client: MlflowClient, name: str) -> None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+
+
+def _local(uri: str) -> str:
+    from urllib.parse import unquote, urlparse
+    from urllib.request import url2pathname
+
+    parsed = urlparse(uri)
+    if parsed.scheme not in ("", "file"):
+        raise ModelError(f"artifacts: expected a local folder, was {uri}")
+    return url2pathname(unquote(parsed.path)) if parsed.scheme else uri
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Numbers of a nested mapping, with dots between the keys; NaN and text are left out."""
+    out: dict[str, float] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            out.update(_flat(value, f"{name}."))
+        elif isinstance(value, bool | int | float) and value == value:
+            out[name] = float(value)
+    return out
