@@ -1,5 +1,9 @@
 """The command line: one small file per command, heavy imports inside their bodies."""
 
+from margincast.cli import demo, evaluate, margin, predict, recommend, replay, serve, train  # noqa: F401 - importing registers the commands
 from margincast.cli.app import app, main
+from margincast.cli.data import data
+
+app.add_typer(data, name="data")
 
 __all__ = ["app", "main"]

@@ -5,8 +5,15 @@ from typing import Annotated
 import typer
 
 import margincast
+from margincast.cli.guard import GuardedGroup
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    cls=GuardedGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
 
 
 def _version(asked: bool) -> None:

@@ -1,0 +1,103 @@
+"""``margincast evaluate``: how good a model is, beside every baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from margincast.cli.app import app
+from margincast.cli.console import emit_json, note, stdout
+from margincast.cli.options import (
+    AsJson,
+    Assets,
+    Bar,
+    Every,
+    Market,
+    Model,
+    Own,
+    PerInstant,
+    Registry,
+    Ruleset,
+    Seed,
+    Start,
+    Stop,
+    Venue,
+)
+
+__all__ = ["evaluate", "show_metrics"]
+
+
+@app.command(
+    epilog="Example: margincast evaluate --model ./model --market ./market --from 2024-07-01 --out metrics.json"
+)
+def evaluate(
+    market: Market, model: Model = "models:/margincast@champion", start: Start = None, stop: Stop = None,
+    accounts: Own = None, ruleset: Ruleset = "binance-usdm", every: Every = 420, per_instant: PerInstant = 40,
+    seed: Seed = 7,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write metrics.json.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as markdown.")] = False,
+    registry: Registry = None, assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Score a model on a period after its training data: by horizon, against every baseline, with intervals.
+
+    Accounts are sampled with another seed than in training, or given. The period begins where the training data end,
+    if --from is left out.
+    """
+    from margincast.cli.inputs import instant, model_folder, open_market
+    from margincast.cli.populations import own_population
+    from margincast.cli.stages import stages
+    from margincast.cli.train import train_settings
+    from models.errors import InputError
+    from models.predictor import MarginCallPredictor
+    from training.evaluate.report import write_metrics
+    from training.pipeline import evaluate as score
+    from training.pipeline import load_baselines
+
+    first, last = instant("--from", start), instant("--to", stop)
+    folder = model_folder(model, registry)
+    if not folder or folder.startswith("models:/"):
+        raise InputError("--model", model, "a model folder or a registered model of --registry")
+    predictor = MarginCallPredictor.load(folder)
+    panel = open_market(market, assets, bar, venue)
+    people = None if accounts is None else own_population(accounts)
+    settings = train_settings(ruleset, every, per_instant, seed)
+    begin = predictor.prior.fitted_until if first is None else first
+    with stages() as report:
+        seen = score(panel, predictor, begin, last, load_baselines(folder), settings, people, report)
+    if out is not None:
+        write_metrics(seen.metrics, out)
+        note(f"written to {out}")
+    if as_json:
+        emit_json(seen.metrics)
+    else:
+        show_metrics(seen.metrics, markdown)
+
+
+def show_metrics(metrics: dict[str, Any], markdown: bool = False) -> None:
+    """Print scores by horizon, and every baseline beside the model.
+
+    Parameters
+    ----------
+    metrics : dict
+        Content of ``metrics.json``.
+    markdown : bool
+        Whether to print markdown.
+    """
+    from training.evaluate.table import baseline_table, horizon_table, markdown_baselines, markdown_horizons
+
+    if markdown:
+        typer.echo(markdown_horizons(metrics))
+        typer.echo(markdown_baselines(metrics))
+        return
+    console = stdout()
+    console.print(horizon_table(metrics, "How good the forecasts are, on accounts and months not trained on"))
+    console.print(baseline_table(metrics, "Beside every baseline, all horizons together (log loss: lower is better)"))
+    found = metrics.get("monotone")
+    if found:
+        broken = found["horizon_violations"] + found["leverage_violations"]
+        console.print(
+            f"P non-decreasing in horizon and leverage: {found['accounts']:,} accounts checked, {broken} violations"
+        )

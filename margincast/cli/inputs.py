@@ -1,0 +1,266 @@
+"""From what was typed to values: markets, models, accounts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from margincast.cli.console import note
+from models.errors import Failure, InputError, MargincastError
+
+if TYPE_CHECKING:
+    from models.book import Book
+    from models.market import MarketPanel
+    from models.typing import BoolArray, IntArray
+    from serving.model_source import Model
+
+__all__ = ["Chunk", "instant", "model_folder", "names", "open_market", "open_model", "read_books"]
+
+CHUNK = 50_000
+HOME = Path("mlruns")
+REGISTERED = "models:/"
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """Split names at commas.
+
+    Parameters
+    ----------
+    text : str or None
+        For example ``"BTC,ETH"``.
+
+    Returns
+    -------
+    tuple of str or None
+        None where nothing was given.
+
+    Examples
+    --------
+    >>> names(" BTC, ETH ,")
+    ('BTC', 'ETH')
+    """
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def instant(option: str, text: str | None) -> int | None:
+    """Read a time.
+
+    Parameters
+    ----------
+    option : str
+        Name of the option, for the error.
+    text : str or None
+        ISO 8601; UTC where no zone is written.
+
+    Returns
+    -------
+    int or None
+        Nanoseconds since the epoch.
+
+    Raises
+    ------
+    InputError
+        If it is not a time.
+    """
+    from features.sources import to_ns
+
+    return None if text is None else to_ns(text, option)
+
+
+def open_market(
+    root: Path,
+    assets: str | None = None,
+    bar: str = "1h",
+    venue: str = "binance",
+    start: int | None = None,
+    end: int | None = None,
+) -> MarketPanel:
+    """Load the market, and say on stderr what a reader should know about it.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the market data.
+    assets : str or None
+        Names with commas; all where None.
+    bar, venue : str
+        As in the file names.
+    start, end : int or None
+        Nanoseconds; everything there is where None.
+
+    Returns
+    -------
+    MarketPanel
+        The market.
+
+    Raises
+    ------
+    InputError
+        If the folder is not there.
+    """
+    from features.sources import read_panel
+
+    if not root.is_dir():
+        raise InputError("--market", str(root), "a folder with {mark,perp,spot}/<venue>/<SYMBOL>-<bar>.parquet")
+    load = read_panel(root, names(assets), bar, start, end, venue=venue)
+    if "simulated" in load.panel.source:
+        note("note: this market is SIMULATED; nothing here says anything about a real one")
+    for line in load.notes:
+        note(f"note: {line}")
+    return load.panel
+
+
+def open_model(reference: str, registry: Path | None = None) -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    reference : str
+        A bundle folder, ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, or ``prior`` for the physics alone.
+    registry : Path or None
+        MLflow home in which a registered model is looked up; ``mlruns`` where None.
+
+    Returns
+    -------
+    Model
+        The predictor, with its name and version.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    """
+    from serving.model_source import load_model
+
+    return load_model(model_folder(reference, registry))
+
+
+def model_folder(reference: str, registry: Path | None = None) -> str:
+    """Find where a model lies.
+
+    Parameters
+    ----------
+    reference : str
+        As for `open_model`.
+    registry : Path or None
+        As for `open_model`; the variable MLFLOW_TRACKING_URI wins, and the reference is left to MLflow.
+
+    Returns
+    -------
+    str
+        A folder, or a reference for MLflow; empty for the prior alone.
+
+    Raises
+    ------
+    ModelError
+        If there is no such registered model.
+    """
+    if reference == "prior":
+        return ""
+    if not reference.startswith(REGISTERED) or (registry is None and os.environ.get("MLFLOW_TRACKING_URI")):
+        return reference
+    from training.registry import Registry
+
+    name, _, which = reference.removeprefix(REGISTERED).replace("/", "@").partition("@")
+    return str(Registry(registry or HOME, name).fetch(which or "champion"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Some accounts of a file.
+
+    Parameters
+    ----------
+    book : Book
+        The good ones.
+    line : ndarray of int64, shape (n,)
+        Line of each in its file.
+    failures : list of Failure
+        The bad ones, by line.
+    """
+
+    book: Book
+    line: IntArray
+    failures: list[Failure]
+
+    def between(self, first: int | None, last: int | None) -> Chunk:
+        """Keep the accounts from `first` to `last` (nanoseconds, both included); None is open."""
+        as_of = self.book.as_of
+        kept = (as_of >= (as_of if first is None else first)) & (as_of <= (as_of if last is None else last))
+        rows = kept.nonzero()[0]
+        return self if len(rows) == len(as_of) else Chunk(self.book.take(rows), self.line[rows], self.failures)
+
+    def refuse(self, bad: BoolArray, error: Callable[[int], MargincastError]) -> Chunk:
+        """Turn some of the good accounts into failures.
+
+        Parameters
+        ----------
+        bad : ndarray of bool, shape (n,)
+            Which.
+        error : callable
+            The reason for the account at a position of the book.
+
+        Returns
+        -------
+        Chunk
+            The others, and more failures.
+        """
+        if not bad.any():
+            return self
+        ids = self.book.account_id
+        more = [Failure.from_error(error(i), int(self.line[i]), str(ids[i])) for i in bad.nonzero()[0].tolist()]
+        good = (~bad).nonzero()[0]
+        whole = sorted([*self.failures, *more], key=lambda failure: failure.row)
+        return Chunk(self.book.take(good), self.line[good], whole)
+
+
+def read_books(path: Path, assets: tuple[str, ...], at: int | None = None) -> Iterator[Chunk]:
+    """Read accounts as books, chunk by chunk; accounts of the future are failures.
+
+    Parameters
+    ----------
+    path : Path
+        JSON Lines, or a folder of parquet twins.
+    assets : tuple of str
+        Assets of the market.
+    at : int or None
+        Instant that replaces the accounts' own, nanoseconds.
+
+    Yields
+    ------
+    Chunk
+        In the order of the file.
+
+    Raises
+    ------
+    InputError
+        If the file as a whole is not a file of accounts.
+    """
+    import numpy as np
+
+    from features.sources.accounts import read_account_chunks
+    from models.book import Book
+
+    now = time.time_ns()
+    for part in read_account_chunks(path, CHUNK):
+        if at is not None:
+            part.accounts["as_of"][:] = at
+        book, failures = Book.from_columns(*part.columns, assets)
+        line = np.delete(part.line, [f.row for f in failures]) if failures else part.line
+        bad = sorted([*part.failures, *part.at_lines(failures)], key=lambda failure: failure.row)
+        yield _refuse_future(Chunk(book, line, bad), now)
+
+
+def _refuse_future(chunk: Chunk, now: int) -> Chunk:
+    from features.sources.times import iso
+
+    def reason(i: int) -> InputError:
+        return InputError("as_of", iso(int(chunk.book.as_of[i])), f"a time that is not in the future (now {iso(now)})")
+
+    return chunk.refuse(chunk.book.as_of > now, reason)

@@ -1,0 +1,50 @@
+"""``margincast margin``: where accounts stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from margincast.cli.app import app
+from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Out, Venue
+
+if TYPE_CHECKING:
+    from margincast.cli.inputs import Chunk
+    from models.typing import FloatArray
+
+__all__ = ["margin"]
+
+
+@app.command(epilog="Example: margincast margin accounts.jsonl --market ./market --at 2025-03-01T12:00:00Z")
+def margin(
+    accounts: Accounts, market: Market, at: At = None, out: Out = None, as_json: AsJson = False, bar: Bar = "1h",
+    venue: Venue = "binance",
+) -> None:  # fmt: skip
+    """Equity, the four levels, the state and the call amount of each account, on the last prices known."""
+    from margincast.cli.batch import Answer, run_batch
+    from margincast.cli.inputs import instant, open_market, read_books
+    from margincast.cli.moments import priced
+
+    when = instant("--at", at)
+    panel = open_market(market, bar=bar, venue=venue)
+
+    def answer(chunk: Chunk) -> Answer:
+        good, prices, ages = priced(chunk, panel)
+        return Answer(_columns(good, prices, ages, panel.bar_minutes), len(good.book), good.failures)
+
+    run_batch("Margin levels", read_books(accounts, panel.assets, when), answer, out, as_json)
+
+
+def _columns(chunk: Chunk, prices: FloatArray, ages: FloatArray, bar_minutes: int) -> dict[str, Any]:
+    from margincast.cli.batch import stamps
+    from margincast.cli.moments import flags_of
+    from models.margin.levels import margin_levels
+
+    levels = margin_levels(chunk.book, prices)
+    names = ("equity", "maintenance", "call", "initial", "release", "call_amount")
+    return {
+        "account_id": chunk.book.account_id,
+        "as_of": stamps(chunk.book.as_of),
+        "state": levels.state_names(),
+        **{name: getattr(levels, name) for name in names},
+        "flags": flags_of(chunk.book, ages, bar_minutes),
+    }

@@ -1,0 +1,82 @@
+"""``margincast predict``: the probability of a call, for one account or a million."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from margincast.cli.app import app
+from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Model, Out, Registry, Venue
+
+if TYPE_CHECKING:
+    from margincast.cli.batch import Answer
+    from margincast.cli.inputs import Chunk
+    from models.market import MarketPanel
+    from serving.model_source import Model as LoadedModel
+
+__all__ = ["predict", "prediction_answers"]
+
+FIGURES = ("p_call", "p_liquidation", "prior", "call_amount_q50", "call_amount_q90")
+
+
+@app.command(epilog="Example: margincast predict accounts.jsonl --market ./market --out calls.parquet")
+def predict(
+    accounts: Accounts, market: Market, model: Model = "models:/margincast@champion", at: At = None, out: Out = None,
+    as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance", registry: Registry = None,
+) -> None:  # fmt: skip
+    """P(call), P(liquidation), the prior and the size of a call, one row for each account and horizon.
+
+    Accounts stream through in chunks, so memory does not grow with their number. Accounts that cannot be answered are
+    listed in a file beside --out, by line and reason.
+    """
+    from margincast.cli.batch import run_batch
+    from margincast.cli.inputs import instant, open_market, open_model, read_books
+
+    when = instant("--at", at)
+    loaded = open_model(model, registry)
+    panel = open_market(market, bar=bar, venue=venue)
+    run_batch("Predictions", read_books(accounts, panel.assets, when), prediction_answers(panel, loaded), out, as_json)
+
+
+def prediction_answers(panel: MarketPanel, model: LoadedModel) -> Callable[[Chunk], Answer]:
+    """Make the function that answers a chunk.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        The market.
+    model : Model
+        The model; the prior is fitted on the panel where it has none.
+
+    Returns
+    -------
+    callable
+        From a chunk to columns with a row for each account and horizon.
+    """
+    import numpy as np
+
+    from features.forecast import flag_names, forecast
+    from margincast.cli.batch import Answer, stamps
+    from margincast.cli.moments import priced
+    from models.prior import PriorModel
+    from models.typing import HORIZONS
+
+    prior = PriorModel.fit(panel) if model.predictor is None else model.predictor.prior
+    width = len(HORIZONS)
+
+    def answer(chunk: Chunk) -> Answer:
+        good = priced(chunk, panel)[0]
+        seen, n = forecast(good.book, panel, model.predictor, prior), len(good.book)
+        words = {bits: ";".join(flag_names(bits)) for bits in np.unique(seen.flags).tolist()}
+        flags = np.array([*(words[bits] for bits in seen.flags.tolist()), ""], object)[:-1]
+        columns = {
+            "account_id": np.repeat(good.book.account_id, width),
+            "as_of": stamps(np.repeat(good.book.as_of, width)),
+            "horizon_minutes": np.tile(np.array(HORIZONS, np.int32), n),
+            **{name: getattr(seen, name).ravel() for name in FIGURES},
+            "model_version": np.full(n * width, model.version, object),
+            "flags": np.repeat(flags, width),
+        }
+        return Answer(columns, n, good.failures)
+
+    return answer

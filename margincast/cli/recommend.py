@@ -1,0 +1,146 @@
+"""``margincast recommend``: what would save each account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from margincast.cli.app import app
+from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Model, Out, Registry, Venue
+
+if TYPE_CHECKING:
+    from models.rebalance import Recommendation
+    from serving.decode import Accounts as Batch
+
+__all__ = ["plan_columns", "recommend"]
+
+CHUNK = 256
+SHOWN = ("account_id", "status", "p_before", "p_after", "cost", "last_safe_minute", "what")
+
+
+@app.command(
+    epilog="Example: margincast recommend accounts.jsonl --market ./market --policy desk.toml --target 0.01@1440"
+)
+def recommend(
+    accounts: Accounts, market: Market, model: Model = "models:/margincast@champion",
+    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file (TOML): what the desk may do.")] = None,
+    target: Annotated[str, typer.Option("--target", help="PROBABILITY@MINUTES to reach.")] = "0.01@1440",
+    at: At = None, out: Out = None, as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance",
+    registry: Registry = None,
+) -> None:  # fmt: skip
+    """The smallest top-up, added margin or reduction that brings P(call) under the target, each enough by itself.
+
+    Found by the full predictor, re-priced by the engine. For accounts under the target: what may be released.
+    """
+    from features.policy import load_policy
+    from margincast.cli.batch import Answer, run_batch
+    from margincast.cli.inputs import instant, open_market, open_model
+    from models.rebalance import Policy, parse_target
+    from serving.engine import Engine
+
+    goal, rules = parse_target(target), Policy() if policy is None else load_policy(policy)
+    when = instant("--at", at)
+    loaded = open_model(model, registry)
+    engine = Engine(open_market(market, bar=bar, venue=venue), loaded, time.time_ns)
+
+    def answer(batch: Batch) -> Answer:
+        seen = engine.recommend(batch, goal, rules)
+        return Answer(plan_columns(seen.recommendations), len(seen.recommendations), seen.failures)
+
+    run_batch(f"To bring P(call) to {goal}", _batches(accounts, when), answer, out, as_json, SHOWN)
+
+
+def plan_columns(found: Sequence[Recommendation]) -> dict[str, Any]:
+    """Lay recommendations out: a row for each plan, cheapest first; one row for an account without a plan.
+
+    Parameters
+    ----------
+    found : sequence of Recommendation
+        The recommendations.
+
+    Returns
+    -------
+    dict
+        Columns; NaN and empty text where there is no plan.
+    """
+    import numpy as np
+
+    rows = [row for result in found for row in _rows(result)]
+    out: dict[str, Any] = {}
+    for name, kind in _COLUMNS.items():
+        values = [row[name] for row in rows]
+        out[name] = np.array(values, kind) if kind is float else np.array([*values, ""], object)[:-1]
+    return out
+
+
+_COLUMNS: dict[str, type] = {
+    "account_id": str,
+    "target": str,
+    "status": str,
+    "plan": float,
+    "p_before": float,
+    "p_after": float,
+    "kind": str,
+    "asset": str,
+    "symbol": str,
+    "amount": float,
+    "value": float,
+    "cost": float,
+    "haircut": float,
+    "last_safe_minute": float,
+    "state_before": str,
+    "state_after": str,
+    "what": str,
+}
+
+
+def _rows(result: Recommendation) -> Iterator[dict[str, Any]]:
+    nan, column = float("nan"), result.target.column
+    common: dict[str, Any] = dict.fromkeys((n for n, kind in _COLUMNS.items() if kind is float), nan)
+    common |= dict.fromkeys((n for n, kind in _COLUMNS.items() if kind is str), "")
+    common |= {
+        "account_id": result.account_id,
+        "target": str(result.target),
+        "status": result.status,
+        "p_before": result.p_before[column],
+        "state_before": result.levels_before.state,
+        "last_safe_minute": _number(result.last_safe_minute),
+    }
+    if not result.plans:
+        yield common | {"what": " ".join(item.sentence for item in result.unreachable)}
+    for number, plan in enumerate(result.plans, 1):
+        action = plan.actions[0]
+        yield common | {
+            "plan": number,
+            "p_after": plan.p_after[column],
+            "kind": action.kind,
+            "asset": action.asset,
+            "symbol": action.symbol or "",
+            "amount": action.amount,
+            "value": action.value,
+            "cost": plan.cost,
+            "haircut": action.haircut,
+            "last_safe_minute": _number(plan.last_safe_minute),
+            "state_after": plan.levels_after.state,
+            "what": plan.sentence,
+        }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _batches(path: Path, at: int | None) -> Iterator[Batch]:
+    """Accounts as values, with their lines as rows."""
+    from features.sources.account_tables import accounts_of
+    from features.sources.accounts import read_account_chunks
+    from serving.decode import Accounts as Batch
+
+    for chunk in read_account_chunks(path, CHUNK):
+        if at is not None:
+            chunk.accounts["as_of"][:] = at
+        yield Batch(accounts_of(*chunk.columns), chunk.line.tolist(), list(chunk.failures), False)

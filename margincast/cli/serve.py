@@ -1,0 +1,48 @@
+"""``margincast serve``: the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from margincast.cli.app import app
+from margincast.cli.options import Assets, Bar, Registry
+
+__all__ = ["serve"]
+
+
+@app.command(epilog="Example: margincast serve --market ./market --model ./demo-output/bundle --port 8000")
+def serve(
+    market: Annotated[Path | None, typer.Option("--market", help="Folder of market data; MARGINCAST_MARKET.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Model folder, models:/NAME@ALIAS, or 'prior'; MARGINCAST_MODEL.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file (TOML); MARGINCAST_POLICY.")] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on [8000].")] = None,
+    assets: Assets = None,
+    bar: Bar = "1h",
+    registry: Registry = None,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Answer over HTTP: POST /v1/predictions, POST /v1/recommendations, /livez, /readyz, /metrics, /docs.
+
+    What is not given here is read from the MARGINCAST_* variables.
+    """
+    from margincast.cli.inputs import model_folder, names
+    from serving.main import serve as run
+    from serving.settings import settings_from_env
+
+    chosen = None if model is None else model_folder(model, registry)
+    settings = settings_from_env(
+        market=None if market is None else str(market),
+        model=chosen,
+        policy=None if policy is None else str(policy),
+        host=host,
+        port=port,
+        assets=names(assets),
+        bar=bar,
+    )
+    run(settings, log_level)

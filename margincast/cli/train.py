@@ -1,0 +1,173 @@
+"""``margincast dataset`` and ``margincast train``: from a market and accounts to a registered model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from margincast.cli.app import app
+from margincast.cli.console import emit_json, note
+from margincast.cli.options import (
+    AsJson,
+    Assets,
+    Bar,
+    Every,
+    Market,
+    Own,
+    PerInstant,
+    Registry,
+    Ruleset,
+    Seed,
+    Start,
+    Venue,
+)
+
+if TYPE_CHECKING:
+    from training.pipeline import Training, TrainSettings
+
+__all__ = ["dataset", "train", "train_settings"]
+
+Until = Annotated[
+    str | None, typer.Option("--to", "--until", help="End of the training data (UTC); the market's end where left out.")
+]
+Warmup = Annotated[
+    int, typer.Option("--warmup-days", help="Days before the first instant, for the prior and the features.", min=61)
+]
+
+
+@app.command(epilog="Example: margincast dataset --market ./market --to 2024-07-01 --out dataset.parquet")
+def dataset(
+    market: Market, out: Annotated[Path, typer.Option("--out", help="Training set (.parquet).", show_default=False)],
+    accounts: Own = None, start: Start = None, until: Until = None, ruleset: Ruleset = "binance-usdm",
+    every: Every = 420, per_instant: PerInstant = 40, warmup_days: Warmup = 180, seed: Seed = 7,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Also the columns of the physics baselines.")] = False,
+    assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Market and accounts (given, or a sampled population) to a training set: features, prior, labels by replay."""
+    from dataclasses import replace
+
+    from margincast.cli.inputs import instant, open_market
+    from margincast.cli.populations import own_population
+    from margincast.cli.stages import stages
+    from models.typing import DAY_NS
+    from training.build import PriorSchedule, build_dataset
+    from training.dataset import write_dataset
+    from training.pipeline import instants_between
+    from training.population import sample_population
+    from training.splits import PURGE_NS
+
+    panel = open_market(market, assets, bar, venue, instant("--from", start), instant("--to", until))
+    settings = train_settings(ruleset, every, per_instant, seed, warmup_days)
+    build = replace(settings.build, baselines=baselines)
+    first = panel.start + warmup_days * DAY_NS
+    with stages() as report:
+        if accounts is not None:
+            people = own_population(accounts)
+        else:
+            instants = instants_between(panel, first, panel.end - PURGE_NS, every)
+            people = sample_population(panel, ruleset, instants, per_instant, seed)
+        schedule = PriorSchedule(panel, first, build)
+        pieces = build_dataset(panel, people, schedule, build, lambda done, total: report("dataset", done, total))
+        rows = write_dataset(pieces, out)
+    summary = {"out": str(out), "accounts": len(people), "rows": rows}
+    if as_json:
+        emit_json(summary)
+    else:
+        note(f"{rows:,} rows of {len(people):,} accounts written to {out}")
+
+
+@app.command(epilog="Example: margincast train --market ./market --to 2024-07-01 --out ./model")
+def train(
+    market: Market,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to export the model to as well.")] = None,
+    accounts: Own = None, start: Start = None, until: Until = None, ruleset: Ruleset = "binance-usdm",
+    every: Every = 420, per_instant: PerInstant = 40, warmup_days: Warmup = 180, seed: Seed = 7,
+    rounds: Annotated[int, typer.Option("--rounds", help="Most trees.", min=1)] = 500,
+    evaluate: Annotated[bool, typer.Option(help="Score the model on what the market holds after --to.")] = True,
+    registry: Registry = None,
+    alias: Annotated[str, typer.Option("--alias", help="champion, challenger or none.")] = "champion",
+    assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Fit on data before --to, calibrate, evaluate on what follows, log to MLflow and register."""
+    from margincast.cli.evaluate import show_metrics
+    from margincast.cli.inputs import HOME, instant, open_market
+    from margincast.cli.populations import own_population
+    from margincast.cli.stages import stages
+    from models.errors import InputError
+    from training.pipeline import save_training
+    from training.pipeline import train as fit
+    from training.registry import ALIASES
+    from training.registry import Registry as Home
+
+    if alias not in (*ALIASES, "none"):
+        raise InputError("--alias", alias, f"one of {', '.join(ALIASES)} or none")
+    begin, finish = instant("--from", start), instant("--to", until)
+    panel = open_market(market, assets, bar, venue)
+    settings = train_settings(ruleset, every, per_instant, seed, warmup_days, rounds)
+    people = None if accounts is None else own_population(accounts)
+    with stages() as report:
+        trained = fit(panel, begin, finish, settings, people, report)
+        metrics = _score(panel, trained, finish, settings, people, report) if evaluate else None
+    if out is not None:
+        save_training(trained, out, metrics)
+    home = Home(registry or HOME)
+    registered = home.log(
+        trained.predictor, trained.parameters, metrics or {}, trained.fingerprint, None if alias == "none" else alias
+    )
+    summary = {"model": f"{registered.name}/{registered.version}", "alias": registered.alias, "run": registered.run_id}
+    if as_json:
+        emit_json({**summary, "training": trained.summary, "metrics": metrics})
+        return
+    note(f"trained on {trained.summary['fit']:,} account levels, {trained.summary['rounds']} trees")
+    if metrics is not None:
+        show_metrics(metrics)
+    note(f"registered as {summary['model']} ({registered.alias or 'no alias'}) in {home.home}")
+
+
+def train_settings(
+    ruleset: str, every: int, per_instant: int, seed: int, warmup_days: int = 180, rounds: int | None = None
+) -> TrainSettings:
+    """Gather the settings of a training.
+
+    Parameters
+    ----------
+    ruleset : str
+        Ruleset of the sampled accounts.
+    every : int
+        Minutes between two instants.
+    per_instant : int
+        Accounts of an instant.
+    seed : int
+        Seed of everything.
+    warmup_days : int
+        Days before the first instant.
+    rounds : int, optional
+        Most trees.
+
+    Returns
+    -------
+    TrainSettings
+        The settings.
+    """
+    from training.fit import FitParameters
+    from training.pipeline import TrainSettings
+
+    fit = FitParameters(seed=seed) if rounds is None else FitParameters(seed=seed, max_rounds=rounds)
+    return TrainSettings(ruleset, every, per_instant, seed, warmup_days, fit=fit)
+
+
+def _score(
+    panel: Any, trained: Training, finish: int | None, settings: TrainSettings, people: Any, report: Any
+) -> dict[str, Any] | None:
+    """Metrics on what follows the training data; None where less than a week does."""
+    from models.typing import DAY_NS
+    from training.pipeline import evaluate
+
+    if finish is None or panel.end - finish < 7 * DAY_NS:
+        note("note: less than a week of market follows the training data, so nothing was evaluated; --to leaves some")
+        return None
+    later = None if people is None else people.take((people.accounts["as_of"] >= finish).nonzero()[0])
+    seen = evaluate(panel, trained.predictor, finish, None, trained.baselines, settings, later, report)
+    return seen.metrics
