@@ -136,29 +136,31 @@ def account_features(
     >>> float(columns[0, ACCOUNT_FEATURES.index("gross_leverage")])
     4.0
     """
-    price, sigma, loading, row = one_state(book, price, sigma, loading, row)
-    level = np.ascontiguousarray(np.broadcast_to(np.asarray(factor, np.float64), (len(book),)))
+    prices, sigmas, rows, level = one_state(book, price, sigma, factor, row)
+    loads = np.full(prices.shape, DEFAULT_LOADING)
+    if loading is not None:
+        np.copyto(loads, loading, where=~np.isnan(loading))
     out = np.empty((len(book), len(ACCOUNT_FEATURES)))
-    _fill(book.arrays, price, sigma, loading, row, level, out)
+    _fill(book.arrays, prices, sigmas, loads, rows, level, out)
     return out
 
 
 def one_state(
-    book: Book, price: FloatArray, sigma: FloatArray, loading: FloatArray | None, row: IntArray | None
-) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
-    """Bring market states to shapes (R, A), (R, A, 4), (R, A) and rows (n,), and check them.
+    book: Book, price: FloatArray, sigma: FloatArray, factor: FloatArray | float, row: IntArray | None
+) -> tuple[FloatArray, FloatArray, IntArray, FloatArray]:
+    """Bring market states and levels to shapes (R, A), (R, A, 4), (n,), (n,), and check them.
 
     Parameters
     ----------
     book : Book
         The accounts.
-    price, sigma, loading, row
+    price, sigma, factor, row
         As for `account_features`.
 
     Returns
     -------
     tuple of ndarray
-        Price, sigma, loading, row.
+        Price, sigma, row, factor.
 
     Raises
     ------
@@ -168,26 +170,24 @@ def one_state(
     Examples
     --------
     >>> book, _ = Book.from_accounts([], ["BTC"])
-    >>> [x.shape for x in one_state(book, np.ones(1), np.ones((1, 4)), None, None)]
-    [(1, 1), (1, 1, 4), (1, 1), (0,)]
+    >>> [x.shape for x in one_state(book, np.ones(1), np.ones((1, 4)), 1.25, None)]
+    [(1, 1), (1, 1, 4), (0,), (0,)]
     """
-    n_assets = len(book.assets)
-    prices = np.ascontiguousarray(np.atleast_2d(np.asarray(price, np.float64)))
-    sigmas = np.asarray(sigma, np.float64)
-    sigmas = np.ascontiguousarray(sigmas[None] if sigmas.ndim == 2 else sigmas)
-    shape = (prices.shape[0], n_assets)
-    loads = np.full(shape, DEFAULT_LOADING)
-    if loading is not None:
-        given = np.broadcast_to(np.asarray(loading, np.float64), shape)
-        loads = np.where(np.isnan(given), DEFAULT_LOADING, given)
-    rows = np.zeros(len(book), np.int64) if row is None else np.ascontiguousarray(row, np.int64)
-    if prices.shape != shape:
+    n, n_assets = len(book), len(book.assets)
+    prices, sigmas = np.ascontiguousarray(price, np.float64), np.ascontiguousarray(sigma, np.float64)
+    prices = prices.reshape(1, -1) if prices.ndim == 1 else prices
+    sigmas = sigmas[None] if sigmas.ndim == 2 else sigmas
+    if prices.ndim != 2 or prices.shape[1] != n_assets:
         raise InputError("price", prices.shape, f"one price for each of the {n_assets} assets of the book")
-    if sigmas.shape != (*shape, 4):
-        raise InputError("sigma", sigmas.shape, f"shape {(*shape, 4)}: states, assets, horizons")
-    if rows.shape != (len(book),) or (len(rows) and (rows.min() < 0 or rows.max() >= shape[0])):
-        raise InputError("row", rows.shape, f"for each account a state from 0 to {shape[0] - 1}")
-    return prices, sigmas, loads, rows
+    if sigmas.shape != (*prices.shape, 4):
+        raise InputError("sigma", sigmas.shape, f"shape {(*prices.shape, 4)}: states, assets, horizons")
+    rows = np.zeros(n, np.int64) if row is None else np.ascontiguousarray(row, np.int64)
+    if rows.shape != (n,) or (row is not None and n and (rows.min() < 0 or rows.max() >= len(prices))):
+        raise InputError("row", rows.shape, f"for each account a state from 0 to {len(prices) - 1}")
+    level = np.full(n, factor, np.float64) if np.ndim(factor) == 0 else np.ascontiguousarray(factor, np.float64)
+    if level.shape != (n,):
+        raise InputError("factor", level.shape, f"one level, or one for each of the {n} accounts")
+    return prices, sigmas, rows, level
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -102,10 +102,20 @@ def market_loading(market: FloatArray) -> FloatArray:
     >>> market_loading(row).tolist()
     [0.8]
     """
-    corr = market[..., _CORR]
-    half = 0.5 * (np.where(np.isnan(corr), DEFAULT_LOADING, corr) + DEFAULT_LOADING)
-    loading: FloatArray = np.clip(half, 0.3, 0.95)
+    figures = np.ascontiguousarray(market, np.float64).reshape(-1, 1, len(MARKET_FEATURES))
+    loading: FloatArray = _loading(figures).reshape(market.shape[:-1])
     return loading
+
+
+@njit(cache=True, nogil=True)
+def _loading(market: FloatArray) -> FloatArray:
+    out = np.full(market.shape[:2], DEFAULT_LOADING)
+    for r in range(market.shape[0]):
+        for a in range(market.shape[1]):
+            corr = market[r, a, _CORR]
+            if corr == corr:
+                out[r, a] = min(max(0.5 * (corr + DEFAULT_LOADING), 0.3), 0.95)
+    return out
 
 
 def design_matrix(
@@ -157,11 +167,11 @@ def design_matrix(
     >>> rows.shape == (0, len(FEATURE_NAMES))
     True
     """
-    prices, markets, sigmas = np.atleast_2d(price), np.asarray(market, np.float64), sigma
-    markets = np.ascontiguousarray(markets[None] if markets.ndim == 2 else markets)
+    prices, sigmas, rows, level = one_state(book, price, sigma, factor, row)
+    markets = np.ascontiguousarray(market, np.float64)
+    markets = markets[None] if markets.ndim == 2 else markets
     if markets.shape != (*prices.shape, _N_MARKET):
         raise InputError("market", markets.shape, f"shape {(*prices.shape, _N_MARKET)}: states, assets, features")
-    prices, sigmas, loading, rows = one_state(book, prices, sigmas, market_loading(markets), row)
     n, k = len(book), len(FEATURE_NAMES)
     chance = np.ascontiguousarray(prior, np.float64)
     if chance.shape != (n, 4):
@@ -170,8 +180,7 @@ def design_matrix(
         out = np.empty((n * 4, k), np.float32)
     elif out.shape != (n * 4, k) or out.dtype != np.float32 or not out.flags.c_contiguous:
         raise InputError("out", f"{out.dtype}{out.shape}", f"C-contiguous float32 of shape {(n * 4, k)}")
-    level = np.ascontiguousarray(np.broadcast_to(np.asarray(factor, np.float64), (n,)))
-    _fill(book.arrays, prices, markets, sigmas, loading, rows, chance, level, out)
+    _fill(book.arrays, prices, markets, sigmas, rows, chance, level, out)
     return out
 
 
@@ -181,13 +190,13 @@ def _fill(
     price: FloatArray,
     market: FloatArray,
     sigma: FloatArray,
-    loading: FloatArray,
     row: IntArray,
     prior: FloatArray,
     factor: FloatArray,
     out: Float32Array,
 ) -> None:
     s = new_scratch(price.shape[1])
+    loading = _loading(market)
     account = np.empty(len(ACCOUNT_FEATURES))
     line = np.empty(len(FEATURE_NAMES))
     mass = np.empty(_N_ASSET)
