@@ -6,6 +6,7 @@ import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -24,6 +25,7 @@ MAX_LINE: Final = 2**20
 BLOCK: Final = 2**20
 FIRST_LINES: Final = 1000
 """So many bad lines without a good one, and the file is refused."""
+_TIME: Final = "a time with a zone between 1990 and 2200, not in the future, for example 2025-03-01T12:00:00Z"
 _SHAPE: Final = "one account a line, as JSON"
 _MAGIC: Final = {
     b"PAR1": "a parquet file; pass the folder that holds accounts.parquet, positions.parquet and collateral.parquet",
@@ -32,6 +34,7 @@ _MAGIC: Final = {
 }
 _AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]*)`")
+_NOT_FINITE: Final = re.compile(r'"(\w+)"\s*:\s*(NaN|-?Infinity|nan|-?inf)\b')
 _MISSING: Final = re.compile(r"missing required field `([^`]*)`")
 _DECODER: Final = msgspec.json.Decoder(Account)
 
@@ -152,7 +155,7 @@ def _decode_clean(block: bytes, n: int) -> Tables | None:
         accounts = _DECODER.decode_lines(block)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    if len(accounts) != n or any(account.as_of.tzinfo is None for account in accounts):
+    if len(accounts) != n or any(_bad_time(account.as_of) for account in accounts):
         return None
     return columns_of(accounts)
 
@@ -220,9 +223,14 @@ def decode_account(text: bytes | str) -> Account:
         raise InputError("line", "bytes", f"UTF-8 text, {_SHAPE}") from None
     except msgspec.DecodeError as error:
         raise _explain(str(error), text) from None
-    if account.as_of.tzinfo is None:
-        raise InputError("as_of", account.as_of.isoformat(), "a time with a zone, for example 2025-03-01T12:00:00Z")
+    if _bad_time(account.as_of):
+        raise InputError("as_of", account.as_of.isoformat(), _TIME)
     return account
+
+
+def _bad_time(as_of: datetime) -> bool:
+    """Whether a time has no zone, or cannot be held in nanoseconds."""
+    return as_of.tzinfo is None or not 1990 <= as_of.year < 2200
 
 
 def _explain(message: str, text: bytes | str) -> InputError:
@@ -233,6 +241,9 @@ def _explain(message: str, text: bytes | str) -> InputError:
         if named:
             full = f"{path}.{named[1]}" if path else named[1]
             return InputError(full, named[1] if pattern is _UNKNOWN else None, expected)
+    number = _NOT_FINITE.search(text if isinstance(text, str) else text.decode("utf-8", "replace"))
+    if "JSON is malformed" in what and number:
+        return InputError(number[1], number[2], "a finite number")
     if "JSON is malformed" in what or "truncated" in what:
         shown = text[:60] if isinstance(text, str) else text[:60].decode("utf-8", "replace")
         return InputError("line", shown, f"{_SHAPE} with finite numbers ({what})")

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from features.sources.account_lines import decode_account, read_lines
-from features.sources.account_tables import Columns, accounts_of, columns_of, read_twins, write_twins
+from features.sources.account_tables import Columns, accounts_of, columns_of
+from features.sources.account_twins import read_twins, write_twins
 from features.sources.tables import atomic_path
 from models.account import Account, validate_account
 from models.errors import Failure, InputError, MargincastError
@@ -84,8 +85,8 @@ def read_account_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[Accou
 
     Notes
     -----
-    Memory is that of one chunk for JSON Lines, plus 8 bytes an account to notice duplicates; the twins are held in
-    columns. Values (signs, finiteness, symbols) are checked where they are used: `Book.from_columns` returns a
+    Memory is that of one chunk for JSON Lines, plus 8 bytes an account to notice duplicates; the twins are held as
+    compact columns. Values (signs, finiteness, symbols) are checked where they are used: `Book.from_columns` returns a
     failure for each account it refuses, `AccountChunk.at_lines` gives it its line.
     """
     if chunk < 1:
@@ -138,11 +139,11 @@ def _cut(whole: AccountChunk, first: int, stop: int) -> AccountChunk:
 
 
 def _twin_chunks(folder: Path, chunk: int) -> Iterator[AccountChunk]:
-    tables, failures = read_twins(folder)
-    n = len(tables[0]["account_id"])
-    whole = AccountChunk(*tables, np.arange(1, n + 1), tuple(failures))
-    for first in range(0, max(n, 1), chunk):
-        yield _cut(whole, first, min(first + chunk, n))
+    twins = read_twins(folder)
+    for first in range(0, max(len(twins), 1), chunk):
+        stop = min(first + chunk, len(twins))
+        failures = twins.failures if first == 0 else ()
+        yield AccountChunk(*twins.tables(first, stop), np.arange(first + 1, stop + 1), failures)
 
 
 def _rows_between(table: Columns, first: int, stop: int) -> Columns:

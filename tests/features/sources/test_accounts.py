@@ -99,7 +99,7 @@ def test_columns_go_into_a_book_and_its_failures_get_their_lines(tmp_path: Path)
         (_account("x", as_of="2025-03-01T12:00:00"), "as_of", "a time with a zone"),
         (_account("x", as_of="soon"), "as_of", "RFC3339"),
         ('{"account_id": "x", "as_of"', "line", "one account a line, as JSON"),
-        (json.dumps(_account("x")).replace("1000.0", "NaN"), "line", "finite numbers"),
+        (json.dumps(_account("x")).replace("1000.0", "NaN"), "quantity", "a finite number"),
         ("[1, 2]", "line", "expected object"),
     ],
 )
@@ -242,3 +242,25 @@ def test_paths_and_chunks_out_of_range_are_refused(tmp_path: Path) -> None:
         next(read_account_chunks(tmp_path / "none.jsonl", 0))
     with pytest.raises(InputError, match=r"path: expected a name that ends in \.jsonl"):
         write_accounts(tmp_path / "a.csv", [])
+
+
+def test_twins_in_several_row_groups_and_with_coded_text(tmp_path: Path) -> None:
+    lines = [_account(f"n{i}", ruleset=f"r{i % 2}") for i in range(6)]
+    (piece,) = read_account_chunks(_write(tmp_path / "a.jsonl", lines))
+    write_account_columns(tmp_path / "t", *piece.columns)
+    for name, text in (("accounts", "ruleset"), ("positions", "symbol")):
+        table = pq.read_table(tmp_path / f"t/{name}.parquet")
+        coded = table.set_column(table.schema.get_field_index(text), text, table[text].dictionary_encode())
+        pq.write_table(coded, tmp_path / f"t/{name}.parquet", row_group_size=3)
+    back = list(read_account_chunks(tmp_path / "t", 4))
+    for given, name in ((piece.accounts, "ruleset"), (piece.accounts, "account_id"), (piece.positions, "symbol")):
+        part = "positions" if name == "symbol" else "accounts"
+        assert [v for b in back for v in getattr(b, part)[name]] == given[name].tolist()
+    back[0].accounts["as_of"][:] = 0  # columns are the caller's to change
+
+
+def test_empty_twins_are_no_accounts(tmp_path: Path) -> None:
+    assert write_accounts(tmp_path / "t", []) == 0
+    (piece,) = read_account_chunks(tmp_path / "t")
+    assert len(piece) == 0
+    assert len(piece.positions["row"]) == 0
