@@ -42,12 +42,15 @@ class PriorState:
         Forecast variance of the log price to each horizon.
     scenarios : ScenarioSet
         Joint paths from here.
+    correlation : ndarray, shape (A, A)
+        Correlation of daily moves.
     """
 
     as_of: int
     assets: tuple[str, ...]
     total_variance: FloatArray
     scenarios: ScenarioSet
+    correlation: FloatArray
 
     @property
     def sigma(self) -> FloatArray:
@@ -188,7 +191,8 @@ class PriorModel:
             middle = np.nanmedian(total, axis=0) if np.isfinite(total).any() else np.full(4, 1e-4) * HORIZON_HOURS
             total = np.where(np.isnan(total), middle, total)
         hour = np.full(len(assets), hour_of_week(as_of))
-        return PriorState(as_of, assets, total, pool.at(step_deviation(total, self.volatility.season.factor, hour)))
+        scenarios = pool.at(step_deviation(total, self.volatility.season.factor, hour))
+        return PriorState(as_of, assets, total, scenarios, np.ascontiguousarray(pool.correlation))
 
     def _pool_for(self, assets: tuple[str, ...]) -> ScenarioPool:
         """The pool in another order of assets; an unknown one moves with the first asset of the pool."""
@@ -241,7 +245,7 @@ class PriorModel:
             np.ascontiguousarray(price, np.float64),
             np.ascontiguousarray(factor, np.float64),
             state.sigma,
-            np.ascontiguousarray(self.correlation(state.assets)),
+            state.correlation,
             self.extremes.survival,
             s.low,
             s.high,
