@@ -57,6 +57,8 @@ class Forecast:
         Age of the oldest price the account depends on, at its own instant.
     flags : ndarray of int64, shape (n,)
         Bits of `FLAGS`.
+    state : ndarray of int64, shape (n,)
+        Margin state now, index into `models.margin.levels.STATES`; -1 where ``no_price``.
     """
 
     p_call: FloatArray
@@ -66,6 +68,7 @@ class Forecast:
     call_amount_q90: FloatArray
     age_minutes: FloatArray
     flags: IntArray
+    state: IntArray
 
 
 def flag_names(bits: int) -> list[str]:
@@ -111,6 +114,8 @@ class Moment:
         Its state.
     predictor : MarginCallPredictor or None
         The full predictor.
+    proxy : ndarray of bool, shape (A,)
+        Assets with too little history, that move with the market in the prior's paths.
     """
 
     as_of: int
@@ -121,6 +126,7 @@ class Moment:
     prior: PriorModel
     state: PriorState
     predictor: MarginCallPredictor | None
+    proxy: BoolArray
 
     def p_call(self, book: Book) -> FloatArray:
         """P(call), shape (n, 4)."""
@@ -147,13 +153,15 @@ class Moment:
         in_call = levels.gap_call < 0
         p_call[in_call] = 1.0
         size = SizeModel() if self.predictor is None else self.predictor.size
-        q50, q90 = size.quantiles(*size_inputs(book, self.price, self.state.sigma))
+        q50, q90 = size.quantiles(*size_inputs(book, self.price, self.state.sigma, levels))
         unknown = levels.state < 0
         liquidation = np.minimum(p_liquidation, p_call)
-        for table in (p_call, liquidation, prior, q50, q90):
-            table[unknown] = np.nan
+        if unknown.any():
+            for table in (p_call, liquidation, prior, q50, q90):
+                table[unknown] = np.nan
         ages = self.ages(book)
-        return Forecast(p_call, liquidation, prior, q50, q90, ages, self._flags(book, ages, unknown, in_call))
+        flags = self._flags(book, ages, unknown, in_call)
+        return Forecast(p_call, liquidation, prior, q50, q90, ages, flags, levels.state)
 
     def ages(self, book: Book) -> FloatArray:
         """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""
@@ -162,26 +170,23 @@ class Moment:
         np.minimum.at(oldest, owner[book.unit_of_leg()], self.closed[b.leg_asset])
         coll = np.where(b.coll_asset >= 0, self.closed[np.maximum(b.coll_asset, 0)], np.inf)
         np.minimum.at(oldest, owner[book.unit_of_collateral()], coll)
-        return np.round((book.as_of - oldest) / MINUTE_NS, 3)
+        return np.asarray(np.round((book.as_of - oldest) / MINUTE_NS, 3), np.float64)
 
     def _flags(self, book: Book, ages: FloatArray, unknown: BoolArray, in_call: BoolArray) -> IntArray:
-        legs = np.diff(book.arrays.unit_leg[book.arrays.account_unit])
+        first = book.arrays.unit_leg[book.arrays.account_unit]
         late = (book.as_of - self.as_of) / MINUTE_NS
-        proxy = np.isin(self.assets, self.prior.pool.proxy) | ~np.isin(self.assets, self.prior.pool.assets)
-        uses_proxy = np.zeros(len(book), bool)
-        uses_proxy[book.unit_account()[book.unit_of_leg()[proxy[book.arrays.leg_asset]]]] = True
-        marks = {
-            "prior_only": np.full(len(book), self.predictor is None),
-            "in_sample": np.full(len(book), self.as_of < self.prior.fitted_until),
-            "no_positions": legs == 0,
-            "stale_market": ages > book.stale_after_minutes,
-            "gap": ages - late > 1e-6,
-            "no_price": unknown,
-            "in_call": in_call,
-            "proxy_paths": uses_proxy,
-            "future_as_of": late > book.stale_after_minutes,
-        }
-        return np.asarray(sum(_BIT[name] * mark.astype(np.int64) for name, mark in marks.items()), np.int64)
+        whole = _BIT["prior_only"] if self.predictor is None else 0
+        whole |= _BIT["in_sample"] if self.as_of < self.prior.fitted_until else 0
+        bits = np.full(len(book), whole, np.int64)
+        bits[first[1:] == first[:-1]] |= _BIT["no_positions"]
+        bits[ages > book.stale_after_minutes] |= _BIT["stale_market"]
+        bits[ages - late > 1e-6] |= _BIT["gap"]
+        bits[unknown] |= _BIT["no_price"]
+        bits[in_call] |= _BIT["in_call"]
+        bits[late > book.stale_after_minutes] |= _BIT["future_as_of"]
+        if self.proxy.any():
+            bits[book.unit_account()[book.unit_of_leg()[self.proxy[book.arrays.leg_asset]]]] |= _BIT["proxy_paths"]
+        return bits
 
     def _levels(
         self, book: Book, factors: tuple[FloatArray, ...], num_threads: int | None = None
@@ -240,6 +245,7 @@ def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: Marg
         prior=prior,
         state=prior.state(panel, close),
         predictor=predictor,
+        proxy=np.isin(panel.assets, prior.pool.proxy) | ~np.isin(panel.assets, prior.pool.assets),
     )
 
 
@@ -302,4 +308,4 @@ def _at_bar(
 
 def _empty(n: int) -> Forecast:
     a, b, c, d, e = (np.full((n, len(HORIZONS)), np.nan) for _ in range(5))
-    return Forecast(a, b, c, d, e, np.zeros(n), np.zeros(n, np.int64))
+    return Forecast(a, b, c, d, e, np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64))

@@ -16,7 +16,7 @@ from models.account import Account, Collateral, Position
 from models.book import Book
 from models.book_small import BookMaker
 from models.errors import Failure, InputError, MargincastError, MissingMarketError
-from models.margin.levels import margin_levels
+from models.margin.levels import STATES
 from models.market import MarketPanel
 from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
@@ -218,21 +218,18 @@ class Engine:
         self, book: Book, rows: list[int], part: _Part, failures: list[Failure]
     ) -> list[tuple[int, AccountPrediction]]:
         moment = part.moment
-        levels = margin_levels(book, moment.price)
-        unpriced = np.flatnonzero(levels.state < 0)
-        if len(unpriced):
-            failures += [_unpriced(book, int(i), rows[int(i)], moment) for i in unpriced]
-            keep = np.flatnonzero(levels.state >= 0)
-            return self._answers(book.take(keep), [rows[int(i)] for i in keep], part, failures) if len(keep) else []
         seen = moment.outlook(book)
-        states, when = levels.state_names(), _when(moment.as_of)
+        states, when = seen.state.tolist(), _when(moment.as_of)
         table = np.stack([getattr(seen, name) for name in _COLUMNS], axis=-1).tolist()
         ages, flags = seen.age_minutes.tolist(), [flag_names(bits) for bits in seen.flags.tolist()]
         times = [_when(ns) for ns in book.as_of.tolist()]
         answers = []
         for i, row in enumerate(rows):
+            if states[i] < 0:
+                failures.append(_unpriced(book, i, row, moment))
+                continue
             lines = [Row(h, *line) for h, line in zip(HORIZONS, table[i], strict=True)]
-            head = (book.account_id[i], times[i], when, ages[i], states[i], flags[i])
+            head = (book.account_id[i], times[i], when, ages[i], STATES[states[i]], flags[i])
             answers.append((row, AccountPrediction(*head, lines)))
         return answers
 

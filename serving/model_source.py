@@ -68,18 +68,17 @@ def load_model(reference: str, tracking_uri: Secret | None = None) -> Model:
     found = [folder] if (folder / "bundle.json").is_file() else sorted(p.parent for p in folder.rglob("bundle.json"))
     if not found:
         raise ModelError(f"model: expected a folder with bundle.json, was {reference!r}")
+    from features.build import FEATURE_NAMES
     from models.predictor import MarginCallPredictor
 
-    predictor = MarginCallPredictor.load(found[0])
-    return Model(predictor, *_names(reference, predictor), {"source": reference})
+    predictor = MarginCallPredictor.load(found[0], FEATURE_NAMES)
+    return Model(predictor, _name(reference, predictor), predictor.version, {"source": reference})
 
 
-def _names(reference: str, predictor: MarginCallPredictor) -> tuple[str, str]:
-    metadata = dict(getattr(predictor, "metadata", None) or {})
+def _name(reference: str, predictor: MarginCallPredictor) -> str:
     if reference.startswith(_REFERENCE):
-        return reference.removeprefix(_REFERENCE).replace("@", "/").split("/")[0], reference
-    name = str(metadata.get("name", Path(reference).name))
-    return name, str(metadata.get("version", name))
+        return reference.removeprefix(_REFERENCE).replace("@", "/").split("/")[0]
+    return str(predictor.metadata.get("name", Path(reference).name))
 
 
 def _download(reference: str, tracking_uri: Secret | None) -> Path:

@@ -17,6 +17,7 @@ from models.typing import HORIZONS, BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from models.book import Book
+    from models.margin.levels import MarginLevels
 
 __all__ = ["SizeModel", "size_inputs"]
 
@@ -120,7 +121,9 @@ class SizeModel:
         return cls(tuple((float(a), float(b)) for a, b in pairs), tuple(np.asarray(fields["count"]).tolist()))
 
 
-def size_inputs(book: Book, price: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+def size_inputs(
+    book: Book, price: FloatArray, sigma: FloatArray, levels: MarginLevels | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Compute the size that the barrier implies, and the scale of what comes on top.
 
     Parameters
@@ -131,6 +134,8 @@ def size_inputs(book: Book, price: FloatArray, sigma: FloatArray) -> tuple[Float
         Prices now.
     sigma : ndarray of float, shape (A, 4)
         Volatility of each asset to each horizon; the first one (1 h) is used.
+    levels : MarginLevels, optional
+        Levels at these prices where they are known already.
 
     Returns
     -------
@@ -139,7 +144,7 @@ def size_inputs(book: Book, price: FloatArray, sigma: FloatArray) -> tuple[Float
     """
     from models.margin.levels import margin_levels
 
-    levels = margin_levels(book, price)
+    levels = margin_levels(book, price) if levels is None else levels
     b = book.arrays
     exposure = np.abs(b.leg_quantity) * price[b.leg_asset] * sigma[b.leg_asset, 0]
     running = np.concatenate([[0.0], np.cumsum(np.nan_to_num(exposure))])

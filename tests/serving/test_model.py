@@ -1,0 +1,89 @@
+"""The app with a model: a small one, trained on noise, saved as a bundle and loaded from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from features.build import FEATURE_NAMES, MONOTONE
+from models.market import MarketPanel
+from models.predictor import MarginCallPredictor
+from models.prior import PriorModel
+from serving.app import create_app
+from serving.model_source import load_model
+from serving.settings import Settings
+from tests.serving.client import Client
+
+
+@pytest.fixture(scope="module")
+def bundle(panel: MarketPanel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a small model."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2_000, len(FEATURE_NAMES))).astype(np.float32)
+    y = (x @ np.asarray(MONOTONE) + rng.normal(size=len(x)) > 0).astype(float)
+    settings = {"objective": "binary", "num_leaves": 7, "verbose": -1, "num_threads": 1, "learning_rate": 0.02}
+    booster = lgb.train(settings | {"monotone_constraints": list(MONOTONE)}, lgb.Dataset(x, y), 20)
+    predictor = MarginCallPredictor(booster, PriorModel.fit(panel), FEATURE_NAMES, metadata={"version": "test-1"})
+    return predictor.save(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def modelled(bundle: Path, market: Path, now: int) -> Iterator[Client]:
+    """Return a client of an app with that model."""
+    settings = Settings(market=str(market), refresh_seconds=0, model=str(bundle))
+    with Client(create_app(settings, lambda: now)) as found:
+        yield found
+
+
+def test_the_version_of_the_bundle_is_named(modelled: Client, bundle: Path, request_json: dict[str, Any]) -> None:
+    body = modelled.post("/v1/predictions", request_json).json()
+    assert body["model_version"] == "test-1"
+    assert "prior_only" not in body["predictions"][0]["flags"]
+    (model,) = modelled.get("/v1/models").json()["models"]
+    assert (model["version"], model["details"]["source"]) == ("test-1", str(bundle))
+    assert modelled.get("/readyz").json()["prior_only"] is False
+
+
+def test_trees_change_the_prior_and_keep_the_order(modelled: Client, request_json: dict[str, Any]) -> None:
+    rows = modelled.post("/v1/predictions", request_json).json()["predictions"][0]["rows"]
+    assert rows[2]["p_call"] != rows[2]["prior"]
+    p = [row["p_call"] for row in rows]
+    assert p == sorted(p)
+    assert all(row["p_liquidation"] <= row["p_call"] for row in rows)
+
+
+def test_p_never_falls_when_the_position_grows(modelled: Client, request_json: dict[str, Any], price: float) -> None:
+    accounts = [
+        request_json | {"positions": [{"symbol": "BTC/USDT:USDT", "quantity": q, "entry_price": price}]}
+        for q in np.linspace(0.2, 6.0, 40)
+    ]
+    found = modelled.post("/v1/predictions", {"accounts": accounts}).json()["predictions"]
+    p = np.array([[row["p_call"] for row in a["rows"]] for a in found])
+    assert np.all(np.diff(p, axis=0) >= -1e-12)
+
+
+def test_plans_hold_on_the_full_predictor(modelled: Client, request_json: dict[str, Any]) -> None:
+    rows = modelled.post("/v1/predictions", request_json).json()["predictions"][0]["rows"]
+    target = max(rows[2]["p_call"] / 3, 1e-4)
+    body = {"account": request_json, "target": f"{target:.6f}@1440"}
+    (found,) = modelled.post("/v1/recommendations", body).json()["recommendations"]
+    assert found["status"] == "act"
+    plan = next(p for p in found["plans"] if p["actions"][0]["kind"] == "top_up" and p["actions"][0]["asset"] == "USDT")
+    balance = request_json["collateral"][0]["quantity"] + plan["actions"][0]["amount"]
+    after = request_json | {"collateral": [{"asset": "USDT", "quantity": balance}, *request_json["collateral"][1:]]}
+    again = modelled.post("/v1/predictions", after).json()["predictions"][0]["rows"]
+    assert [row["p_call"] for row in again] == pytest.approx(plan["p_after"], rel=1e-6)
+    assert again[2]["p_call"] <= target
+
+
+def test_other_columns_are_refused(bundle: Path, tmp_path: Path) -> None:
+    for path in bundle.iterdir():
+        text = path.read_bytes().replace(b'"distance_sigma"', b'"distance_other"')
+        (tmp_path / path.name).write_bytes(text)
+    with pytest.raises(Exception, match="schema hash"):
+        load_model(str(tmp_path))
