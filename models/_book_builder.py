@@ -48,7 +48,8 @@ def build(
     coll = _collateral(collateral, table, refusals)
     symbol_asset = _symbol_assets(pos, assets, refusals)
     coll_asset = _collateral_assets(coll, table, assets, refusals)
-    leg_tier, tiers = _schedules(pos["row"], pos["symbol"], rules, table, refusals, lambda r, s: r.tier(s), "symbol")
+    keys = _tier_keys(pos, rules, table)
+    leg_tier, tiers = _schedules(pos["row"], keys, rules, table, refusals, _find_tier, "symbol")
     other = coll["asset"] != table.currency[coll["row"]]
     sched, schedules = _schedules(
         coll["row"], np.where(other, coll["asset"], ""), rules, table, refusals, lambda r, s: r.haircut(s), "asset"
@@ -220,6 +221,30 @@ def _collateral_assets(
         for i in np.flatnonzero(codes == code):
             refusals.add(int(coll["row"][i]), error)
     return lookup[codes] if len(codes) else np.zeros(0, np.int32)
+
+
+def _tier_keys(pos: dict[str, Any], rules: list[Ruleset], table: _Accounts) -> ObjectArray:
+    """What the tiers of a leg depend on: the symbol, and where the venue sets tiers by size the quantity too."""
+    codes, symbols = _factorize(pos["symbol"])
+    by_size = np.zeros((len(rules) + 1, len(symbols)), bool)
+    for r, rule in enumerate(rules):
+        for c, symbol in enumerate(symbols):
+            try:
+                by_size[r, c] = rule.by_quantity(str(symbol))
+            except MargincastError:
+                continue  # refused with its reason where the tiers are looked up
+    legs = np.flatnonzero(by_size[table.rules_index[pos["row"]], codes]) if len(codes) else np.zeros(0, np.int64)
+    if len(legs) == 0:
+        return np.asarray(pos["symbol"])
+    keys = pos["symbol"].copy()
+    for i in legs.tolist():
+        keys[i] = f"{keys[i]}|{float(abs(pos['quantity'][i]))!r}"
+    return np.asarray(keys)
+
+
+def _find_tier(rules: Ruleset, key: str) -> TierSchedule:
+    symbol, _, quantity = key.partition("|")
+    return rules.tier(symbol, float(quantity) if quantity else None)
 
 
 def _schedules(

@@ -121,7 +121,7 @@ class BookMaker:
             raise UnknownSymbolError(
                 "positions.symbol", position.symbol, f"a symbol whose base asset the market has ({known})"
             )
-        tier = rules.tier(position.symbol)
+        tier = rules.tier(position.symbol, position.quantity)
         leverage = rules.default_leverage if position.leverage is None else position.leverage
         most = float(tier.max_leverage[0])
         rows.leg_asset.append(self._asset[base])

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from models.book import Book, account_columns
+from models.book_small import BookMaker
 from models.margin.levels import margin_levels
-from tests.models.builders import account, book, position
+from models.margin.rulesets import load_ruleset
+from tests.models.builders import AS_OF, account, book, position
 
 PRICES = np.array([50_000.0, 3_000.0, 150.0])
 
@@ -94,3 +96,16 @@ def test_stated_leverage_sets_the_initial_rate_within_the_venue_limit() -> None:
 def test_instant_is_exact_to_the_microsecond() -> None:
     held = book(account(as_of=account().as_of.replace(microsecond=123_457)))
     assert held.as_of[0] % 1_000_000_000 == 123_457_000
+
+
+def test_a_venue_that_sets_tiers_by_size_gets_the_size() -> None:
+    """OKX applies the rate of the tier that holds the position to all of it."""
+    rules = load_ruleset("okx-linear", AS_OF)
+    sizes = (0.5, 40.0, 4_000.0)
+    held = book(*(account([position(quantity=-q)], ruleset="okx-linear", account_id=str(q)) for q in sizes))
+    found = margin_levels(held, PRICES).maintenance
+    rates = found / (np.array(sizes) * PRICES[0])
+    assert (np.diff(rates) > 0).all()
+    assert found == pytest.approx([float(rules.tier("BTC/USDT:USDT", q)(q * PRICES[0])) for q in sizes])
+    small = [BookMaker(("BTC",))([account([position(quantity=-q)], ruleset="okx-linear")]) for q in sizes]
+    assert [margin_levels(b, PRICES[:1]).maintenance[0] for b in small] == pytest.approx(found)

@@ -142,6 +142,10 @@ class Ruleset:
             self._refuse_asset(asset)
         return self._schedule("ratio", pick(versions, self._document.dates, self._instant)[0])
 
+    def by_quantity(self, symbol: str) -> bool:
+        """Say whether the tier of a symbol follows the position size, so that `tier` needs the quantity."""
+        return bool(self._version(symbol)[0].price)
+
     def tier_source(self, symbol: str) -> tuple[datetime, str]:
         """Give the date and the public source of the tiers in use for a symbol."""
         return self._document.dates[self._version(symbol)[0].date]
