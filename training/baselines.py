@@ -69,7 +69,7 @@ class Baselines:
     flag, alert : list of list of float
         B7 and B8: rate by state and horizon.
     columns : list of str
-        Features of B6 and B9.
+        Features of B6; B9 has the horizon as well.
     trees : str
         B9's trees; empty if it was not fitted.
     trees_base : float
@@ -128,7 +128,7 @@ class Baselines:
     def _trees(self, dataset: Dataset) -> FloatArray:
         import lightgbm as lgb
 
-        picked = [dataset.feature_names.index(name) for name in self.columns]
+        picked = [i for i, name in enumerate(dataset.feature_names) if name not in PRIOR_FEATURES]
         raw = lgb.Booster(model_str=self.trees).predict(dataset.x[:, picked], raw_score=True)
         return sigmoid(np.asarray(raw, np.float64) + self.trees_base).reshape(-1, _WIDTH)
 
