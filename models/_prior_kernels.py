@@ -16,7 +16,7 @@ _NEVER = 1_000_000
 _HORIZON_STEPS = np.array([1, 4, 24, 72], np.int32)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def probability_kernel(
     b: BookArrays,
     price: FloatArray,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunk", "instant", "model_folder", "names", "open_market", "open_model", "read_books"]
 
-CHUNK = 50_000
+CHUNK = 20_000
 HOME = Path("mlruns")
 REGISTERED = "models:/"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from margincast.cli.app import app
 from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Model, Out, Registry, Venue
@@ -23,6 +25,7 @@ FIGURES = ("p_call", "p_liquidation", "prior", "call_amount_q50", "call_amount_q
 def predict(
     accounts: Accounts, market: Market, model: Model = "models:/margincast@champion", at: At = None, out: Out = None,
     as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance", registry: Registry = None,
+    threads: Annotated[int, typer.Option("--threads", help="Chunks of accounts at the same time.", min=1)] = 2,
 ) -> None:  # fmt: skip
     """P(call), P(liquidation), the prior and the size of a call, one row for each account and horizon.
 
@@ -35,7 +38,8 @@ def predict(
     when = instant("--at", at)
     loaded = open_model(model, registry)
     panel = open_market(market, bar=bar, venue=venue)
-    run_batch("Predictions", read_books(accounts, panel.assets, when), prediction_answers(panel, loaded), out, as_json)
+    answer = prediction_answers(panel, loaded)
+    run_batch("Predictions", read_books(accounts, panel.assets, when), answer, out, as_json, threads=threads)
 
 
 def prediction_answers(panel: MarketPanel, model: LoadedModel) -> Callable[[Chunk], Answer]:
@@ -66,7 +70,7 @@ def prediction_answers(panel: MarketPanel, model: LoadedModel) -> Callable[[Chun
 
     def answer(chunk: Chunk) -> Answer:
         good = priced(chunk, panel)[0]
-        seen, n = forecast(good.book, panel, model.predictor, prior), len(good.book)
+        seen, n = forecast(good.book, panel, model.predictor, prior, num_threads=1), len(good.book)
         words = {bits: ";".join(flag_names(bits)) for bits in np.unique(seen.flags).tolist()}
         flags = np.array([*(words[bits] for bits in seen.flags.tolist()), ""], object)[:-1]
         columns = {

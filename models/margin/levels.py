@@ -51,7 +51,7 @@ class MarginLevels:
         return [STATES[s] if s >= 0 else "unknown" for s in self.state]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _kernel(b: BookArrays, prices: FloatArray, one: bool, out: FloatArray, state: IntArray) -> None:
     for n in range(len(b.account_call_factor)):
         price = prices[0] if one else prices[n]
