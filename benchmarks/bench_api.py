@@ -103,7 +103,8 @@ def _servers(root: Path, bundle: Path, options: argparse.Namespace) -> Iterator[
         for name, signed in (("mlflow, signature", True), ("mlflow, no signature", False)):
             ports[name] = _free_port()
             commands.append(_mlflow(root / name.replace(", ", "-").replace(" ", "-"), bundle, ports[name], signed))
-    environ = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environ = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", "PATH": path}
     silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     started = [subprocess.Popen(c, env=environ, start_new_session=True, **silent) for c in commands]
     try:

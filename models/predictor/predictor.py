@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 from models.errors import InputError, ModelError, SchemaMismatchError
 from models.predictor.calibration import Calibration
 from models.predictor.size import SizeModel
+from models.predictor.trees import FlatTrees, flatten_trees
 from models.prior import PriorModel
 from models.typing import HORIZONS, Float32Array, FloatArray
 
@@ -98,6 +100,8 @@ class MarginCallPredictor:
         Quantiles of the call amount.
     metadata : dict
         What is known of the training: free JSON values.
+    trees : FlatTrees, optional
+        The same trees for the fast kernel, see `flatten_trees`; the booster is asked where None.
     """
 
     booster: lightgbm.Booster
@@ -106,6 +110,7 @@ class MarginCallPredictor:
     calibration: Calibration = field(default_factory=Calibration)
     size: SizeModel = field(default_factory=SizeModel)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    trees: FlatTrees | None = None
 
     def __post_init__(self) -> None:
         if self.booster.num_feature() != len(self.feature_names):
@@ -156,8 +161,13 @@ class MarginCallPredictor:
         flat = out.reshape(-1)
         for first in range(0, len(x), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
-            flat[rows] += self.booster.predict(x[rows], raw_score=True, num_threads=threads)
+            flat[rows] += self._score(x[rows], threads)
         return out
+
+    def _score(self, x: Float32Array, threads: int) -> FloatArray:
+        if self.trees is None or x.dtype != np.float32:
+            return np.asarray(self.booster.predict(x, raw_score=True, num_threads=threads), np.float64)
+        return self.trees(x, threads or os.cpu_count() or 1)
 
     def predict(self, x: Float32Array, prior_p: FloatArray, num_threads: int | None = None) -> FloatArray:
         """Probability of a breach within each horizon.
@@ -249,13 +259,15 @@ class MarginCallPredictor:
             raise ModelError(f"{source / FILES[0]}: expected the trees that bundle.json names, was another file")
         with np.load(source / FILES[2], allow_pickle=False) as arrays:
             prior = PriorModel.from_arrays({name: arrays[name] for name in arrays.files})
+        booster = lgb.Booster(model_str=text)
         return cls(
-            lgb.Booster(model_str=text),
+            booster,
             prior,
             names,
             Calibration.from_dict(record["calibration"]),
             SizeModel.from_dict(record["size"]),
             record["metadata"],
+            flatten_trees(booster),
         )
 
 
