@@ -245,7 +245,7 @@ class _Moments:
     def market(self, columns: MarketColumns) -> FloatArray:
         """Market features of the states, shape (R, A, F)."""
         first = max(0, int(self.bar[0]) + 1 - warmup_bars(self.panel.bar_minutes))
-        stop = min(int(self.bar[-1]) + 2, self.panel.n_bars)
+        stop = min(int(self.bar[-1]) + 1, self.panel.n_bars)
         figures = columns(self.panel.slice(first, stop))
         return np.ascontiguousarray(figures[:, self.bar - first].transpose(1, 0, 2))
 

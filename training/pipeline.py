@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from features.build import FEATURE_NAMES, MONOTONE, design_matrix
+from features.build import FEATURE_NAMES, MONOTONE
+from features.forecast import moment_at
 from features.market import market_features
 from models.book import Book
 from models.errors import InputError, ModelError
@@ -359,8 +360,8 @@ def monotone_report(
         rows = np.flatnonzero(population.accounts["as_of"] == moment)
         here = population.take(rows)
         book, _ = Book.from_columns(here.accounts, here.positions, here.collateral, panel.assets)
-        price = panel.close[:, int(panel.row_closed(int(moment)))]
-        found = check_monotone(book, price, _scorer(panel, predictor, schedule, int(moment), price))
+        now = moment_at(panel, int(moment), schedule.at(int(moment)), predictor)
+        found = check_monotone(book, now.price, now.p_call)
         total = MonotoneReport(
             total.accounts + found.accounts,
             total.horizon_violations + found.horizon_violations,
@@ -452,23 +453,6 @@ def _calibrate(predictor: MarginCallPredictor, held: Dataset) -> Calibration:
     block = np.repeat(held.as_of[:, None] // WEEK_NS, logits.shape[1], axis=1)
     use: BoolArray = held.usable
     return choose_calibration(logits[use], held.y[use].astype(np.float64), block[use])
-
-
-def _scorer(
-    panel: MarketPanel, predictor: MarginCallPredictor, schedule: PriorSchedule, moment: int, price: FloatArray
-) -> Callable[[Book], FloatArray]:
-    from features.market import market_row
-
-    prior = schedule.at(moment)
-    state = prior.state(panel, moment)
-    market = market_row(panel, int(panel.row_closed(moment)))
-
-    def score(book: Book) -> FloatArray:
-        factor = book.arrays.account_call_factor
-        p = prior.probability(book, price, state, factor)
-        return predictor.predict(design_matrix(book, price, market, state.sigma, p, factor), p)
-
-    return score
 
 
 def _summary(dataset: Dataset, parts: Split, fitted: Fitted, calibration: Calibration) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def split(as_of: IntArray, windows: Windows, purge: int = PURGE_NS, embargo: int
     last = as_of + (purge + embargo)
 
     def part(left: int, right: int) -> BoolArray:
-        return np.asarray((as_of >= left) & (last <= right), dtype=np.bool_)
+        return np.asarray((as_of >= left) & (as_of < right) & (last <= right), dtype=np.bool_)
 
     test = np.asarray((as_of >= windows.test) & (as_of < windows.end), dtype=np.bool_)
     return Split(

@@ -178,4 +178,4 @@ def choose_calibration(
 
 def _log_p(logit: FloatArray) -> FloatArray:
     """Natural logarithm of the probability of a logit, without overflow."""
-    return np.asarray(-np.logaddexp(0.0, -logit))
+    return np.asarray(np.minimum(logit, 0.0) - np.log1p(np.exp(-np.abs(logit))), np.float64)

@@ -1,0 +1,104 @@
+"""The predictor as one object: coherent, refusing other columns, stored as data and read back bit by bit."""
+
+import json
+
+import numpy as np
+import pytest
+
+from models.errors import InputError, ModelError, SchemaMismatchError
+from models.predictor import Calibration, MarginCallPredictor
+from models.predictor.predictor import FILES, logit
+from tests.models.predictor.bundles import NAMES, predictor, rows
+
+
+@pytest.fixture(scope="module")
+def model():
+    return predictor()
+
+
+def test_the_residual_is_added_to_the_logit_of_the_prior(model):
+    x, prior = rows(50)
+    trees = model.booster.predict(x, raw_score=True).reshape(-1, 4)
+    np.testing.assert_array_equal(model.raw_logit(x, prior), logit(prior) + trees)
+
+
+def test_probabilities_never_fall_over_the_horizons(model):
+    x, prior = rows(3000, seed=4)
+    p = model.predict(x, prior)
+    assert p.shape == (3000, 4)
+    assert (np.diff(p, axis=1) >= 0).all()
+    assert ((p > 0) & (p < 1)).all()
+
+
+def test_a_higher_prior_never_gives_a_lower_probability(model):
+    x, prior = rows(500)
+    assert (model.predict(x, np.minimum(prior * 1.2, 1.0)) >= model.predict(x, prior)).all()
+
+
+def test_an_unknown_prior_gives_an_unknown_answer(model):
+    x, prior = rows(3)
+    prior[1] = np.nan
+    assert np.isnan(model.predict(x, prior)).all(axis=1).tolist() == [False, True, False]
+
+
+def test_many_rows_and_few_give_the_same_bits(model):
+    x, prior = rows(20_000)
+    whole = model.predict(x, prior)
+    part = model.predict(x[4 * 7 : 4 * 9], prior[7:9])
+    np.testing.assert_array_equal(whole[7:9], part)
+
+
+def test_a_bundle_reads_back_bit_by_bit(model, tmp_path):
+    x, prior = rows(400)
+    copy = MarginCallPredictor.load(model.save(tmp_path / "bundle"), NAMES)
+    np.testing.assert_array_equal(copy.predict(x, prior), model.predict(x, prior))
+    assert (copy.calibration, copy.size, copy.metadata) == (model.calibration, model.size, model.metadata)
+    assert copy.version == model.version
+    for name, array in model.prior.to_arrays().items():
+        np.testing.assert_array_equal(copy.prior.to_arrays()[name], array)
+
+
+def test_a_bundle_holds_data_only(model, tmp_path):
+    folder = model.save(tmp_path / "bundle")
+    assert sorted(f.name for f in folder.iterdir()) == sorted(FILES)
+    assert json.loads((folder / "bundle.json").read_text())["feature_names"] == list(NAMES)
+
+
+def test_other_columns_are_refused_by_name(model, tmp_path):
+    folder = model.save(tmp_path / "bundle")
+    with pytest.raises(SchemaMismatchError, match="without 'noise', with 'other' in excess"):
+        MarginCallPredictor.load(folder, (*NAMES[:-1], "other"))
+    with pytest.raises(SchemaMismatchError, match="in another order"):
+        MarginCallPredictor.load(folder, NAMES[::-1])
+
+
+def test_a_matrix_of_another_width_or_length_is_refused(model):
+    x, prior = rows(4)
+    with pytest.raises(SchemaMismatchError, match="expected 5 columns"):
+        model.predict(x[:, :3], prior)
+    with pytest.raises(InputError, match="prior_p"):
+        model.predict(x, prior[:3])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(model, tmp_path, name):
+    folder = model.save(tmp_path / "bundle")
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        MarginCallPredictor.load(folder)
+
+
+def test_exchanged_trees_and_a_broken_record_are_refused(model, tmp_path):
+    folder = model.save(tmp_path / "bundle")
+    with (folder / "booster.txt").open("a") as file:
+        file.write("\n")
+    with pytest.raises(ModelError, match=r"booster\.txt"):
+        MarginCallPredictor.load(folder)
+    (folder / "bundle.json").write_text("{")
+    with pytest.raises(ModelError, match="expected JSON"):
+        MarginCallPredictor.load(folder)
+
+
+def test_names_that_do_not_fit_the_trees_are_refused(model):
+    with pytest.raises(SchemaMismatchError, match="expected 5 names"):
+        MarginCallPredictor(model.booster, model.prior, NAMES[:4], Calibration())

@@ -1,0 +1,116 @@
+"""The sampled population: reproducible, alive, within the ruleset, blind to the future."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.book import Book
+from models.errors import InputError
+from models.margin.levels import margin_levels
+from training.population import TYPES, sample_population
+from tests.training.markets import HOUR, market
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return market(90)
+
+
+@pytest.fixture(scope="module")
+def instants(panel):
+    return panel.start + np.arange(24 * 35, 24 * 85, 11) * HOUR
+
+
+@pytest.fixture(scope="module", params=["generic-linear", "binance-usdm"])
+def population(panel, instants, request):
+    return sample_population(panel, request.param, instants, 60, seed=5)
+
+
+def test_every_account_is_good_and_above_its_call_level(panel, population):
+    book, failures = Book.from_columns(population.accounts, population.positions, population.collateral, panel.assets)
+    assert failures == []
+    price = panel.close.T[panel.row_closed(book.as_of)]
+    assert (margin_levels(book, price).gap_call > 0).all()
+
+
+def test_each_instant_has_its_accounts_in_order(population, instants):
+    as_of = population.accounts["as_of"]
+    assert (np.diff(as_of) >= 0).all()
+    found, counts = np.unique(as_of, return_counts=True)
+    assert found.tolist() == instants.tolist()
+    assert counts.max() == 60
+    assert counts.mean() > 50
+    assert len(set(population.accounts["account_id"])) == len(population)
+
+
+def test_the_mixture_is_as_documented(population):
+    shares = np.bincount(population.kind, minlength=len(TYPES)) / len(population)
+    assert shares == pytest.approx([k.share for k in TYPES], abs=0.04)
+    legs = np.bincount(population.positions["row"], minlength=len(population))
+    assert (legs == 1).mean() == pytest.approx(0.64, abs=0.06)
+    for code, kind in enumerate(TYPES):
+        mine = legs[population.kind == code]
+        assert mine.min() == kind.legs[0]
+        assert mine.max() <= kind.legs[1]
+
+
+def test_leverage_stays_within_what_the_first_tier_allows(panel, population):
+    book, _ = Book.from_columns(population.accounts, population.positions, population.collateral, panel.assets)
+    b = book.arrays
+    assert (b.leg_initial_rate > 0).all()
+    levels = margin_levels(book, panel.close.T[panel.row_closed(book.as_of)])
+    assert (levels.maintenance <= levels.call).all()
+
+
+def test_treasuries_hold_coins_on_both_sides(population):
+    rows = np.flatnonzero(population.kind == 4)
+    coins = {r for r, a in zip(population.collateral["row"], population.collateral["asset"], strict=True) if a in ("BTC", "ETH")}
+    assert len(coins.intersection(rows)) == len(rows)
+    side = np.sign(population.positions["quantity"][np.isin(population.positions["row"], rows)])
+    assert 0.2 < (side > 0).mean() < 0.8
+
+
+def test_the_seed_decides(panel, instants):
+    one, two, other = (sample_population(panel, "generic-linear", instants[:9], 20, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.positions["quantity"], two.positions["quantity"])
+    assert len(one.positions["quantity"]) != len(other.positions["quantity"]) or not np.array_equal(
+        one.positions["quantity"], other.positions["quantity"]
+    )
+
+
+def test_nothing_after_the_instant_is_read(panel, instants):
+    before = sample_population(panel, "generic-linear", instants[:3], 40, 3)
+    row = int(panel.row_closed(int(instants[2])))
+    changed = panel.close.copy()
+    changed[:, row + 1 :] *= 3.0
+    after = sample_population(replace(panel, close=changed), "generic-linear", instants[:3], 40, 3)
+    for name in ("quantity", "entry_price", "symbol"):
+        np.testing.assert_array_equal(before.positions[name], after.positions[name])
+    np.testing.assert_array_equal(before.collateral["quantity"], after.collateral["quantity"])
+
+
+def test_an_asset_without_a_price_is_not_held(panel, instants):
+    close = panel.close.copy()
+    close[1] = np.nan
+    found = sample_population(replace(panel, close=close), "generic-linear", instants[:5], 50, 0)
+    assert not any(s.startswith("ETH") for s in found.positions["symbol"])
+    assert "ETH" not in set(found.collateral["asset"])
+
+
+def test_pieces_hold_whole_instants_and_all_accounts(population):
+    pieces = population.chunks(500)
+    assert sum(len(p) for _, p in pieces) == len(population)
+    seen = [set(p.accounts["as_of"]) for _, p in pieces]
+    assert sum(map(len, seen)) == len(set().union(*seen))
+    rows, piece = pieces[1]
+    np.testing.assert_array_equal(piece.accounts["account_id"], population.accounts["account_id"][rows])
+    held = np.isin(population.positions["row"], rows)
+    np.testing.assert_array_equal(piece.positions["quantity"], population.positions["quantity"][held])
+
+
+def test_bad_arguments_are_refused(panel, instants):
+    with pytest.raises(InputError, match="per_instant"):
+        sample_population(panel, "generic-linear", instants, 0, 0)
+    with pytest.raises(InputError, match="instants"):
+        sample_population(panel, "generic-linear", instants[::-1], 5, 0)
