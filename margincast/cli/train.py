@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,7 +97,7 @@ def train(
     from margincast.cli.populations import own_population
     from margincast.cli.stages import stages
     from models.errors import InputError
-    from training.pipeline import save_training
+    from training.pipeline import BASELINES_FILE, save_training
     from training.pipeline import train as fit
     from training.registry import ALIASES
     from training.registry import Registry as Home
@@ -113,9 +114,9 @@ def train(
     if out is not None:
         save_training(trained, out, metrics)
     home = Home(registry or HOME)
-    registered = home.log(
-        trained.predictor, trained.parameters, metrics or {}, trained.fingerprint, None if alias == "none" else alias
-    )
+    files = {} if trained.baselines is None else {BASELINES_FILE: json.dumps(trained.baselines.as_dict()) + "\n"}
+    name = None if alias == "none" else alias
+    registered = home.log(trained.predictor, trained.parameters, metrics or {}, trained.fingerprint, name, files=files)
     summary = {"model": f"{registered.name}/{registered.version}", "alias": registered.alias, "run": registered.run_id}
     if as_json:
         emit_json({**summary, "training": trained.summary, "metrics": metrics})
