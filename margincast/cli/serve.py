@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from margincast.cli.app import app
-from margincast.cli.options import Assets, Bar, Registry
+from margincast.cli.options import Assets, Registry
 
 __all__ = ["serve"]
 
@@ -23,7 +23,7 @@ def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port to listen on [8000].")] = None,
     assets: Assets = None,
-    bar: Bar = "1h",
+    bar: Annotated[str | None, typer.Option("--bar", help="Length of the bars [1h]; MARGINCAST_BAR.")] = None,
     registry: Registry = None,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
