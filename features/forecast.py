@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
+from numba import njit
 
 from features.build import FEATURE_NAMES, design_matrix
 from features.market import market_row
-from models.book import Book
+from models.book import Book, BookArrays
 from models.errors import MissingMarketError
 from models.margin.levels import margin_levels
 from models.market import MarketPanel
@@ -165,11 +166,8 @@ class Moment:
 
     def ages(self, book: Book) -> FloatArray:
         """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""
-        oldest = np.full(len(book), float(self.as_of))
-        owner, b = book.unit_account(), book.arrays
-        np.minimum.at(oldest, owner[book.unit_of_leg()], self.closed[b.leg_asset])
-        coll = np.where(b.coll_asset >= 0, self.closed[np.maximum(b.coll_asset, 0)], np.inf)
-        np.minimum.at(oldest, owner[book.unit_of_collateral()], coll)
+        oldest = np.empty(len(book))
+        _oldest(book.arrays, float(self.as_of), self.closed, oldest)
         return np.asarray(np.round((book.as_of - oldest) / MINUTE_NS, 3), np.float64)
 
     def _flags(self, book: Book, ages: FloatArray, unknown: BoolArray, in_call: BoolArray) -> IntArray:
@@ -202,9 +200,25 @@ class Moment:
             out = x[4 * rows.start : 4 * rows.stop]
             design_matrix(book, self.price, self.features, self.state.sigma, prior[rows], k, out=out)
         p = self.predictor.predict(x, prior, num_threads)
-        legs = np.diff(book.arrays.unit_leg[book.arrays.account_unit])
-        p[np.tile((legs == 0) & (prior[:n, -1] == 0), len(factors))] = 0.0
+        first = book.arrays.unit_leg[book.arrays.account_unit]
+        empty = (first[1:] == first[:-1]) & (prior[:n, -1] == 0)
+        if empty.any():
+            p[np.tile(empty, len(factors))] = 0.0
         return [p[i * n : (i + 1) * n] for i in range(len(factors))], prior[:n]
+
+
+@njit(cache=True, nogil=True)
+def _oldest(b: BookArrays, newest: float, closed: FloatArray, out: FloatArray) -> None:  # pragma: no cover - compiled
+    """Close of the oldest price that each account depends on."""
+    for n in range(len(out)):
+        found = newest
+        for u in range(b.account_unit[n], b.account_unit[n + 1]):
+            for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
+                found = min(found, closed[b.leg_asset[i]])
+            for j in range(b.unit_coll[u], b.unit_coll[u + 1]):
+                if b.coll_asset[j] >= 0:
+                    found = min(found, closed[b.coll_asset[j]])
+        out[n] = found
 
 
 def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: MarginCallPredictor | None) -> Moment:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 from models.errors import InputError
 from models.typing import HORIZONS, BoolArray, FloatArray
 
 if TYPE_CHECKING:
-    from models.book import Book
+    from models.book import Book, BookArrays
     from models.margin.levels import MarginLevels
 
 __all__ = ["SizeModel", "size_inputs"]
@@ -145,11 +146,23 @@ def size_inputs(
     from models.margin.levels import margin_levels
 
     levels = margin_levels(book, price) if levels is None else levels
-    b = book.arrays
-    exposure = np.abs(b.leg_quantity) * price[b.leg_asset] * sigma[b.leg_asset, 0]
-    running = np.concatenate([[0.0], np.cumsum(np.nan_to_num(exposure))])
-    leg = b.unit_leg[b.account_unit]
-    return np.asarray(levels.initial - levels.call, np.float64), np.asarray(running[leg[1:]] - running[leg[:-1]])
+    scale = np.empty(len(book))
+    _exposure(book.arrays, np.ascontiguousarray(price), np.ascontiguousarray(sigma[:, 0]), scale)
+    return np.asarray(levels.initial - levels.call, np.float64), scale
+
+
+@njit(cache=True, nogil=True)
+def _exposure(  # pragma: no cover - compiled
+    b: BookArrays, price: FloatArray, sigma: FloatArray, out: FloatArray
+) -> None:
+    """Sum of position value times volatility; what has no price counts nothing."""
+    for n in range(len(out)):
+        total = 0.0
+        for i in range(b.unit_leg[b.account_unit[n]], b.unit_leg[b.account_unit[n + 1]]):
+            value = abs(b.leg_quantity[i]) * price[b.leg_asset[i]] * sigma[b.leg_asset[i]]
+            if value == value:
+                total += value
+        out[n] = total
 
 
 def _quantiles(values: FloatArray, least: int) -> tuple[float, float] | None:
