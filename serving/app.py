@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from models.errors import MargincastError
 from serving.middleware import BodyLimit, Key, RequestId, TimeLimit
@@ -64,7 +66,16 @@ def create_app(settings: Settings | None = None, clock: Callable[[], int] | None
     install_openapi(app)
     for part in (predictions, recommendations, models, health, docs):
         app.include_router(part.router)
+    app.router.routes[:0] = _hot_routes()
     return app
+
+
+def _hot_routes() -> list[Route]:
+    """The POST routes as bare ones, matched first: those of FastAPI describe them, these answer."""
+    return [
+        Route("/v1/predictions", predictions.predict, methods=["POST"]),
+        Route("/v1/recommendations", recommendations.recommend, methods=["POST"]),
+    ]
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -81,6 +92,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime
     try:
         await asyncio.to_thread(runtime.reload)
+        gc.collect()
+        gc.freeze()  # what start-up made stays: the collector need not walk through it at every request
     except (MargincastError, OSError, ValueError) as error:
         _log.error("market not loaded: %s", error)
     task = asyncio.create_task(watch(runtime.reload, runtime.settings.refresh_seconds))
