@@ -122,7 +122,7 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, count: int, top: int
     write_account_columns(out / "accounts.jsonl", people.accounts, people.positions, people.collateral)
     model = load_model(str(out / "model"))
     book, _ = Book.from_columns(people.accounts, people.positions, people.collateral, panel.assets)
-    columns = prediction_answers(panel, model)(Chunk(book, np.arange(len(book)), [])).columns
+    columns = prediction_answers(model)(Chunk(book, np.arange(len(book)), [], panel)).columns
     write_table(out / "predictions.parquet", columns)
     levels = margin_levels(book, panel.snapshot(panel.end).price)
     p = np.asarray(columns["p_call"]).reshape(len(book), -1)

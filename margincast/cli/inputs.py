@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,14 @@ from margincast.cli.console import note
 from models.errors import Failure, InputError, MargincastError
 
 if TYPE_CHECKING:
+    from features.sources.accounts import AccountChunk
+    from margincast.cli.markets import MarketWindow
     from models.book import Book
     from models.market import MarketPanel
     from models.typing import BoolArray, IntArray
     from serving.model_source import Model
 
-__all__ = ["Chunk", "instant", "model_folder", "names", "open_market", "open_model", "read_books"]
+__all__ = ["Chunk", "instant", "model_folder", "names", "open_market", "open_model", "read_books", "read_chunks"]
 
 CHUNK = 20_000
 HOME = Path("mlruns")
@@ -183,18 +185,21 @@ class Chunk:
         Line of each in its file.
     failures : list of Failure
         The bad ones, by line.
+    panel : MarketPanel
+        The market that the book refers to.
     """
 
     book: Book
     line: IntArray
     failures: list[Failure]
+    panel: MarketPanel
 
     def between(self, first: int | None, last: int | None) -> Chunk:
         """Keep the accounts from `first` to `last` (nanoseconds, both included); None is open."""
         as_of = self.book.as_of
         kept = (as_of >= (as_of if first is None else first)) & (as_of <= (as_of if last is None else last))
         rows = kept.nonzero()[0]
-        return self if len(rows) == len(as_of) else Chunk(self.book.take(rows), self.line[rows], self.failures)
+        return self if len(rows) == len(as_of) else replace(self, book=self.book.take(rows), line=self.line[rows])
 
     def refuse(self, bad: BoolArray, error: Callable[[int], MargincastError]) -> Chunk:
         """Turn some of the good accounts into failures.
@@ -217,18 +222,18 @@ class Chunk:
         more = [Failure.from_error(error(i), int(self.line[i]), str(ids[i])) for i in bad.nonzero()[0].tolist()]
         good = (~bad).nonzero()[0]
         whole = sorted([*self.failures, *more], key=lambda failure: failure.row)
-        return Chunk(self.book.take(good), self.line[good], whole)
+        return replace(self, book=self.book.take(good), line=self.line[good], failures=whole)
 
 
-def read_books(path: Path, assets: tuple[str, ...], at: int | None = None) -> Iterator[Chunk]:
+def read_books(path: Path, window: MarketWindow, at: int | None = None) -> Iterator[Chunk]:
     """Read accounts as books, chunk by chunk; accounts of the future are failures.
 
     Parameters
     ----------
     path : Path
         JSON Lines, or a folder of parquet twins.
-    assets : tuple of str
-        Assets of the market.
+    window : MarketWindow
+        Where their market is.
     at : int or None
         Instant that replaces the accounts' own, nanoseconds.
 
@@ -244,17 +249,43 @@ def read_books(path: Path, assets: tuple[str, ...], at: int | None = None) -> It
     """
     import numpy as np
 
-    from features.sources.accounts import read_account_chunks
     from models.book import Book
 
     now = time.time_ns()
-    for part in read_account_chunks(path, CHUNK):
-        if at is not None:
-            part.accounts["as_of"][:] = at
-        book, failures = Book.from_columns(*part.columns, assets)
+    for part in read_chunks(path, CHUNK, at):
+        panel = window.panel_for(part)
+        book, failures = Book.from_columns(*part.columns, panel.assets)
         line = np.delete(part.line, [f.row for f in failures]) if failures else part.line
         bad = sorted([*part.failures, *part.at_lines(failures)], key=lambda failure: failure.row)
-        yield _refuse_future(Chunk(book, line, bad), now)
+        yield _refuse_future(Chunk(book, line, bad, panel), now)
+
+
+def read_chunks(path: Path, size: int, at: int | None = None) -> Iterator[AccountChunk]:
+    """Read accounts in columns.
+
+    Parameters
+    ----------
+    path : Path
+        JSON Lines, or a folder of parquet twins.
+    size : int
+        Most accounts of a chunk.
+    at : int or None
+        Instant that replaces the accounts' own, nanoseconds.
+
+    Yields
+    ------
+    AccountChunk
+        In the order of the file.
+    """
+    import numpy as np
+
+    from features.sources.accounts import read_account_chunks
+
+    for part in read_account_chunks(path, size):
+        if at is None:
+            yield part
+        else:
+            yield replace(part, accounts={**part.accounts, "as_of": np.full(len(part), at, np.int64)})
 
 
 def _refuse_future(chunk: Chunk, now: int) -> Chunk:

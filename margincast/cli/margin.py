@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["margin"]
 
+HISTORY_DAYS = 30
+
 
 @app.command(epilog="Example: margincast margin accounts.jsonl --market ./market --at 2025-03-01T12:00:00Z")
 def margin(
@@ -21,20 +23,21 @@ def margin(
 ) -> None:  # fmt: skip
     """Equity, the four levels, the state and the call amount of each account, on the last prices known."""
     from margincast.cli.batch import Answer, run_batch
-    from margincast.cli.inputs import instant, open_market, read_books
+    from margincast.cli.inputs import instant, read_books
+    from margincast.cli.markets import MarketWindow
     from margincast.cli.moments import priced
 
     when = instant("--at", at)
-    panel = open_market(market, bar=bar, venue=venue)
+    window = MarketWindow(market, bar, venue, days=HISTORY_DAYS, end=when)
 
     def answer(chunk: Chunk) -> Answer:
-        good, prices, ages = priced(chunk, panel)
-        return Answer(_columns(good, prices, ages, panel.bar_minutes), len(good.book), good.failures)
+        good, prices, ages = priced(chunk)
+        return Answer(_columns(good, prices, ages), len(good.book), good.failures)
 
-    run_batch("Margin levels", read_books(accounts, panel.assets, when), answer, out, as_json)
+    run_batch("Margin levels", read_books(accounts, window, when), answer, out, as_json)
 
 
-def _columns(chunk: Chunk, prices: FloatArray, ages: FloatArray, bar_minutes: int) -> dict[str, Any]:
+def _columns(chunk: Chunk, prices: FloatArray, ages: FloatArray) -> dict[str, Any]:
     from margincast.cli.batch import stamps
     from margincast.cli.moments import flags_of
     from models.margin.levels import margin_levels
@@ -46,5 +49,5 @@ def _columns(chunk: Chunk, prices: FloatArray, ages: FloatArray, bar_minutes: in
         "as_of": stamps(chunk.book.as_of),
         "state": levels.state_names(),
         **{name: getattr(levels, name) for name in names},
-        "flags": flags_of(chunk.book, ages, bar_minutes),
+        "flags": flags_of(chunk.book, ages, chunk.panel.bar_minutes),
     }

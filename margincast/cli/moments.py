@@ -62,21 +62,20 @@ def snapshot_prices(book: Book, panel: MarketPanel) -> tuple[FloatArray, FloatAr
     return prices, ages
 
 
-def priced(chunk: Chunk, panel: MarketPanel) -> tuple[Chunk, FloatArray, FloatArray]:
+def priced(chunk: Chunk) -> tuple[Chunk, FloatArray, FloatArray]:
     """Leave out, as failures, the accounts before the first bar and those for which a price is missing.
 
     Parameters
     ----------
     chunk : Chunk
         Accounts of a file.
-    panel : MarketPanel
-        The market.
 
     Returns
     -------
     tuple of (Chunk, ndarray, ndarray)
         The accounts with a price for everything they hold, and `snapshot_prices` of them.
     """
+    panel = chunk.panel
     prices, ages = snapshot_prices(chunk.book, panel)
     uses = _uses(chunk.book)
     missing = uses & ~np.isfinite(prices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,10 +14,11 @@ from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Model, Out
 if TYPE_CHECKING:
     from margincast.cli.batch import Answer
     from margincast.cli.inputs import Chunk
+    from margincast.cli.markets import MarketWindow
     from models.market import MarketPanel
     from serving.model_source import Model as LoadedModel
 
-__all__ = ["predict", "prediction_answers"]
+__all__ = ["model_window", "predict", "prediction_answers"]
 
 FIGURES = ("p_call", "p_liquidation", "prior", "call_amount_q50", "call_amount_q90")
 
@@ -33,30 +35,63 @@ def predict(
     listed in a file beside --out, by line and reason.
     """
     from margincast.cli.batch import run_batch
-    from margincast.cli.inputs import instant, open_market, open_model, read_books
+    from margincast.cli.inputs import instant, open_model, read_books
 
     when = instant("--at", at)
     loaded = open_model(model, registry)
-    panel = open_market(market, bar=bar, venue=venue)
-    answer = prediction_answers(panel, loaded)
-    run_batch("Predictions", read_books(accounts, panel.assets, when), answer, out, as_json, threads=threads)
+    window = model_window(loaded, market, bar, venue, when)
+    answer = prediction_answers(loaded)
+    run_batch("Predictions", read_books(accounts, window, when), answer, out, as_json, threads=threads)
 
 
-def prediction_answers(panel: MarketPanel, model: LoadedModel) -> Callable[[Chunk], Answer]:
+def model_window(model: LoadedModel, root: Path, bar: str, venue: str, end: int | None) -> MarketWindow:
+    """Choose what of a market to load for a model.
+
+    Parameters
+    ----------
+    model : Model
+        The features of the whole market are computed over the assets that it was trained on; the prior alone is fitted
+        on all of the market's history.
+    root : Path
+        Folder of the market data.
+    bar, venue : str
+        As in the file names.
+    end : int or None
+        Nothing later is read, nanoseconds.
+
+    Returns
+    -------
+    MarketWindow
+        The market.
+    """
+    from features.market import warmup_bars
+    from features.sources.times import bar_minutes
+    from margincast.cli.markets import MarketWindow
+    from models.prior import WARMUP_HOURS
+
+    if model.predictor is None:
+        return MarketWindow(root, bar, venue, always=None, end=end)
+    minutes = bar_minutes(bar)
+    days = max(WARMUP_HOURS * 60, warmup_bars(minutes) * minutes) // 1440 + 2
+    trained = model.predictor.metadata.get("assets", model.predictor.prior.pool.assets)
+    return MarketWindow(root, bar, venue, always=trained, days=days, end=end)
+
+
+def prediction_answers(model: LoadedModel) -> Callable[[Chunk], Answer]:
     """Make the function that answers a chunk.
 
     Parameters
     ----------
-    panel : MarketPanel
-        The market.
     model : Model
-        The model; the prior is fitted on the panel where it has none.
+        The model; the prior is fitted on the chunk's market where it has none.
 
     Returns
     -------
     callable
         From a chunk to columns with a row for each account and horizon.
     """
+    from functools import lru_cache
+
     import numpy as np
 
     from features.forecast import flag_names, forecast
@@ -65,12 +100,16 @@ def prediction_answers(panel: MarketPanel, model: LoadedModel) -> Callable[[Chun
     from models.prior import PriorModel
     from models.typing import HORIZONS
 
-    prior = PriorModel.fit(panel) if model.predictor is None else model.predictor.prior
     width = len(HORIZONS)
 
+    @lru_cache(maxsize=1)
+    def physics(panel: MarketPanel) -> PriorModel:
+        return PriorModel.fit(panel) if model.predictor is None else model.predictor.prior
+
     def answer(chunk: Chunk) -> Answer:
-        good = priced(chunk, panel)[0]
-        seen, n = forecast(good.book, panel, model.predictor, prior, num_threads=1), len(good.book)
+        good = priced(chunk)[0]
+        n = len(good.book)
+        seen = forecast(good.book, good.panel, model.predictor, physics(good.panel), num_threads=1)
         words = {bits: ";".join(flag_names(bits)) for bits in np.unique(seen.flags).tolist()}
         flags = np.array([*(words[bits] for bits in seen.flags.tolist()), ""], object)[:-1]
         columns = {

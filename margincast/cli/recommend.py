@@ -13,6 +13,8 @@ from margincast.cli.app import app
 from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Model, Out, Registry, Venue
 
 if TYPE_CHECKING:
+    from features.sources.accounts import AccountChunk
+    from models.market import MarketPanel
     from models.rebalance import Recommendation
     from serving.decode import Accounts as Batch
 
@@ -36,22 +38,29 @@ def recommend(
 
     Found by the full predictor, re-priced by the engine. For accounts under the target: what may be released.
     """
+    from functools import lru_cache
+
     from features.policy import load_policy
     from margincast.cli.batch import Answer, run_batch
-    from margincast.cli.inputs import instant, open_market, open_model
+    from margincast.cli.inputs import instant, open_model, read_chunks
+    from margincast.cli.predict import model_window
     from models.rebalance import Policy, parse_target
     from serving.engine import Engine
 
     goal, rules = parse_target(target), Policy() if policy is None else load_policy(policy)
     when = instant("--at", at)
     loaded = open_model(model, registry)
-    engine = Engine(open_market(market, bar=bar, venue=venue), loaded, time.time_ns)
+    window = model_window(loaded, market, bar, venue, when)
 
-    def answer(batch: Batch) -> Answer:
-        seen = engine.recommend(batch, goal, rules)
+    @lru_cache(maxsize=1)
+    def engine(panel: MarketPanel) -> Engine:
+        return Engine(panel, loaded, time.time_ns)
+
+    def answer(chunk: AccountChunk) -> Answer:
+        seen = engine(window.panel_for(chunk)).recommend(_batch(chunk), goal, rules)
         return Answer(plan_columns(seen.recommendations), len(seen.recommendations), seen.failures)
 
-    run_batch(f"To bring P(call) to {goal}", _batches(accounts, when), answer, out, as_json, SHOWN)
+    run_batch(f"To bring P(call) to {goal}", read_chunks(accounts, CHUNK, when), answer, out, as_json, SHOWN)
 
 
 def plan_columns(found: Sequence[Recommendation]) -> dict[str, Any]:
@@ -134,13 +143,9 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _batches(path: Path, at: int | None) -> Iterator[Batch]:
+def _batch(chunk: AccountChunk) -> Batch:
     """Accounts as values, with their lines as rows."""
     from features.sources.account_tables import accounts_of
-    from features.sources.accounts import read_account_chunks
     from serving.decode import Accounts as Batch
 
-    for chunk in read_account_chunks(path, CHUNK):
-        if at is not None:
-            chunk.accounts["as_of"][:] = at
-        yield Batch(accounts_of(*chunk.columns), chunk.line.tolist(), list(chunk.failures), False)
+    return Batch(accounts_of(*chunk.columns), chunk.line.tolist(), list(chunk.failures), False)

@@ -29,23 +29,26 @@ def replay(
     --from and --to choose the accounts by their as_of. Accounts are held still: nobody tops up, nobody trades.
     """
     from margincast.cli.batch import Answer, run_batch
-    from margincast.cli.inputs import instant, open_market, read_books
+    from margincast.cli.inputs import instant, read_books
+    from margincast.cli.markets import MarketWindow
     from models.margin.replay import replay as walk
 
     first, last, when = instant("--from", start), instant("--to", stop), instant("--at", at)
-    panel = open_market(market, bar=bar, venue=venue)
+    window = MarketWindow(market, bar, venue, days=1)
 
     def answer(chunk: Chunk) -> Answer:
-        good = _walkable(chunk.between(first, last), panel.start, panel.end)
-        seen = walk(good.book, panel, horizon, extremes=extremes)
+        good = _walkable(chunk.between(first, last))
+        seen = walk(good.book, good.panel, horizon, extremes=extremes)
         return Answer(_columns(good, seen), len(good.book), good.failures)
 
-    run_batch("Replay", read_books(accounts, panel.assets, when), answer, out, as_json)
+    run_batch("Replay", read_books(accounts, window, when), answer, out, as_json)
 
 
-def _walkable(chunk: Chunk, start: int, end: int) -> Chunk:
+def _walkable(chunk: Chunk) -> Chunk:
     from features.sources.times import iso
     from models.errors import MissingMarketError
+
+    start, end = chunk.panel.start, chunk.panel.end
 
     def reason(i: int) -> MissingMarketError:
         when = iso(int(chunk.book.as_of[i]))

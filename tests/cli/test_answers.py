@@ -89,6 +89,17 @@ def test_no_positions_stale_and_late_markets_are_flagged(run: Run, write: Write,
     assert [row["flags"] for row in levels] == ["no_positions", "stale_market"]
 
 
+def test_a_time_after_the_last_bar_gives_the_last_bars_answer_and_a_flag(
+    run: Run, write: Write, market: Path, market_end: str
+) -> None:
+    arguments = ("predict", write(account("far")), "--market", market, "--model", "prior", "--json", "--at")
+    late, last = run(*arguments, "2023-01-01"), run(*arguments, market_end)
+    rows, others = (json.loads(done.stdout)["rows"] for done in (late, last))
+    assert [row["p_call"] for row in rows] == [row["p_call"] for row in others]
+    assert all("stale_market" in row["flags"] for row in rows)
+    assert not any("stale_market" in row["flags"] for row in others)
+
+
 def test_recommend_names_what_saves_an_account(run: Run, write: Write, market: Path, market_end: str) -> None:
     path = write(*near_and_far(market))
     done = run("recommend", path, "--market", market, "--model", "prior", "--at", market_end, "--json")
