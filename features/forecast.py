@@ -12,7 +12,7 @@ from features.build import FEATURE_NAMES, design_matrix
 from features.market import market_row
 from models.book import Book, BookArrays
 from models.errors import MissingMarketError
-from models.margin.levels import margin_levels
+from models.margin.levels import STATES, margin_levels
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor, SizeModel, size_inputs
 from models.prior import PriorModel, PriorState
@@ -153,6 +153,7 @@ class Moment:
         levels = margin_levels(book, self.price)
         in_call = levels.gap_call < 0
         p_call[in_call] = 1.0
+        p_liquidation[levels.state == len(STATES) - 1] = 1.0
         size = SizeModel() if self.predictor is None else self.predictor.size
         q50, q90 = size.quantiles(*size_inputs(book, self.price, self.state.sigma, levels))
         unknown = levels.state < 0
@@ -190,21 +191,23 @@ class Moment:
         self, book: Book, factors: tuple[FloatArray, ...], num_threads: int | None = None
     ) -> tuple[list[FloatArray], FloatArray]:
         """P(breach) of each level, and the prior's of the first; the trees are asked once for all levels."""
-        n = len(book)
-        prior = np.concatenate([self.prior.probability(book, self.price, self.state, k) for k in factors])
-        if self.predictor is None or self.features is None:
-            return [prior[i * n : (i + 1) * n].copy() for i in range(len(factors))], prior[:n]
-        x = np.empty((4 * n * len(factors), len(FEATURE_NAMES)), np.float32)
+        n, m = len(book), len(factors)
+        prior = np.empty((n, m, len(HORIZONS)))
         for i, k in enumerate(factors):
-            rows = slice(i * n, (i + 1) * n)
-            out = x[4 * rows.start : 4 * rows.stop]
-            design_matrix(book, self.price, self.features, self.state.sigma, prior[rows], k, out=out)
-        p = self.predictor.predict(x, prior, num_threads)
+            prior[:, i] = self.prior.probability(book, self.price, self.state, k)
+        physics = np.ascontiguousarray(prior[:, 0])
+        if self.predictor is None or self.features is None:
+            return [np.ascontiguousarray(prior[:, i]) for i in range(m)], physics.copy()
+        x = np.empty((n, m, len(HORIZONS), len(FEATURE_NAMES)), np.float32)  # the rows of an account side by side
+        for i, k in enumerate(factors):
+            level = np.ascontiguousarray(prior[:, i])
+            rows = design_matrix(book, self.price, self.features, self.state.sigma, level, k)
+            x[:, i] = rows.reshape(n, len(HORIZONS), -1)
+        both = self.predictor.predict(x.reshape(-1, len(FEATURE_NAMES)), prior.reshape(-1, len(HORIZONS)), num_threads)
+        p = both.reshape(n, m, len(HORIZONS))
         first = book.arrays.unit_leg[book.arrays.account_unit]
-        empty = (first[1:] == first[:-1]) & (prior[:n, -1] == 0)
-        if empty.any():
-            p[np.tile(empty, len(factors))] = 0.0
-        return [p[i * n : (i + 1) * n] for i in range(len(factors))], prior[:n]
+        p[(first[1:] == first[:-1]) & (physics[:, -1] == 0)] = 0.0
+        return [np.ascontiguousarray(p[:, i]) for i in range(m)], physics
 
 
 @njit(cache=True, nogil=True)
