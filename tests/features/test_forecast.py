@@ -1,0 +1,150 @@
+"""The one path from accounts to probabilities: coherent, flagged, and blind to the future."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from features.build import FEATURE_NAMES, MONOTONE
+from features.forecast import flag_names, forecast, moment_at
+from models.book import Book
+from models.errors import MissingMarketError
+from models.market import MarketPanel
+from models.predictor import MarginCallPredictor
+from models.prior import PriorModel
+from models.typing import HOUR_NS
+from tests.models.builders import account, position, walk
+
+UNTIL = 24 * 120
+
+
+@pytest.fixture(scope="module")
+def market() -> MarketPanel:
+    return walk(24 * 150, assets=2, seed=4)
+
+
+@pytest.fixture(scope="module")
+def predictor(market: MarketPanel) -> MarginCallPredictor:
+    """Trees of noise under the constraints: whatever they say, the promises must hold."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, len(FEATURE_NAMES))).astype(np.float32)
+    y = rng.integers(0, 2, len(x))
+    settings = {
+        "objective": "binary",
+        "verbosity": -1,
+        "num_leaves": 15,
+        "monotone_constraints": list(MONOTONE),
+        "num_threads": 1,
+    }
+    booster = lgb.train(settings, lgb.Dataset(x, y), 20)
+    prior = PriorModel.fit(market, market.start + UNTIL * HOUR_NS, paths=128)
+    return MarginCallPredictor(booster, prior, FEATURE_NAMES)
+
+
+def _when(market: MarketPanel, row: int, minutes: float = 0.0) -> datetime:
+    """Close of a bar."""
+    return datetime.fromtimestamp((market.start + (row + 1) * HOUR_NS) / 1e9, UTC) + timedelta(minutes=minutes)
+
+
+def _book(market: MarketPanel, row: int, *cash: float, minutes: float = 0.0) -> Book:
+    price = market.close[0, row]
+    accounts = [
+        account(
+            [position(quantity=1.0, entry_price=price)], c * price, as_of=_when(market, row, minutes), account_id=str(c)
+        )
+        for c in cash
+    ]
+    book, failures = Book.from_accounts(accounts, market.assets)
+    assert failures == []
+    return book
+
+
+def test_probabilities_are_coherent(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    seen = forecast(_book(market, 3000, 0.5, 0.1, 0.05, 0.02), market, predictor)
+    assert (np.diff(seen.p_call, axis=1) >= 0).all()
+    assert (np.diff(seen.p_call, axis=0) >= 0).all()
+    assert (seen.p_liquidation <= seen.p_call).all()
+    assert (seen.call_amount_q50 <= seen.call_amount_q90).all()
+    assert (seen.flags == 0).all()
+
+
+def test_nothing_after_the_instant_is_read(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    row = 3000
+    one = forecast(_book(market, row, 0.1, 0.05), market, predictor)
+    broken = {n: getattr(market, n).copy() for n in ("open", "high", "low", "close")}
+    for table in broken.values():
+        table[:, row + 1 :] *= 7.0
+    two = forecast(_book(market, row, 0.1, 0.05), replace(market, **broken), predictor)
+    cut = forecast(_book(market, row, 0.1, 0.05), market.slice(0, row + 1), predictor)
+    assert np.array_equal(one.p_call, two.p_call)
+    assert one.p_call == pytest.approx(cut.p_call, rel=1e-9)
+    later = forecast(_book(market, row + 1, 0.1, 0.05), replace(market, **broken), predictor)
+    assert not np.array_equal(one.prior, later.prior)
+
+
+def test_each_account_is_answered_at_its_own_instant(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    price = market.close[0]
+    accounts = [
+        account([position(quantity=1.0, entry_price=price[r])], 0.06 * price[r], as_of=_when(market, r))
+        for r in (3000, 3200, 3000)
+    ]
+    book, _ = Book.from_accounts([a for i, a in enumerate(accounts) if i < 2], market.assets)
+    mixed = forecast(book.take([1, 0, 1]), market, predictor)
+    alone = forecast(book.take([1]), market, predictor)
+    assert mixed.p_call[[0, 2]] == pytest.approx(np.tile(alone.p_call, (2, 1)), rel=1e-12)
+    assert not np.allclose(mixed.p_call[0], mixed.p_call[1])
+
+
+@pytest.mark.parametrize(
+    ("minutes", "cash", "expected"),
+    [
+        (0.0, 0.1, []),
+        (45.0, 0.1, []),
+        (60.0 * 24 * 40, 0.1, ["stale_market", "future_as_of"]),
+        (0.0, 0.001, ["in_call"]),
+    ],
+)
+def test_flags(
+    market: MarketPanel, predictor: MarginCallPredictor, minutes: float, cash: float, expected: list[str]
+) -> None:
+    last = market.n_bars - 1
+    seen = forecast(_book(market, last, cash, minutes=minutes), market, predictor)
+    assert flag_names(int(seen.flags[0])) == expected
+    assert (seen.p_call[0, 0] == 1.0) == ("in_call" in expected)
+
+
+def test_gap_no_price_no_positions_and_in_sample(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    row = 3000
+    hole = {n: getattr(market, n).copy() for n in ("open", "high", "low", "close")}
+    for table in hole.values():
+        table[0, row] = np.nan
+        table[1, : row + 1] = np.nan
+    holed = replace(market, **hole)
+    when = _when(market, row)
+    both = [
+        account([position(quantity=0.1, entry_price=50_000.0)], as_of=when, account_id="gap"),
+        account([position("ETH/USDT:USDT", 0.1, 3_000.0)], as_of=when, account_id="unpriced"),
+        account([], as_of=when, account_id="empty"),
+    ]
+    book, _ = Book.from_accounts(both, market.assets)
+    seen = forecast(book, holed, predictor)
+    names = [flag_names(int(f)) for f in seen.flags]
+    assert names[0] == ["gap"]
+    assert "no_price" in names[1]
+    assert np.isnan(seen.p_call[1]).all()
+    assert "no_positions" in names[2]
+    assert seen.p_call[2].tolist() == [0.0] * 4
+    assert flag_names(int(forecast(_book(market, UNTIL - 10, 0.1), market, predictor).flags[0])) == ["in_sample"]
+
+
+def test_without_a_model_the_prior_answers_and_says_so(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    seen = forecast(_book(market, 3000, 0.1), market, None, predictor.prior)
+    assert flag_names(int(seen.flags[0])) == ["prior_only"]
+    assert np.array_equal(seen.p_call, seen.prior)
+
+
+def test_before_the_first_bar_is_an_error(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    with pytest.raises(MissingMarketError, match="first is later"):
+        moment_at(market, market.start, predictor.prior, predictor)
