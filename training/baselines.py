@@ -19,7 +19,7 @@ B0, B1, B6, B7, B8 and B9 are fitted on the rows the model is fitted on; both le
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -190,13 +190,13 @@ def _with_trees(
     parameters: FitParameters | None,
     progress: Callable[[int, int], None] | None,
 ) -> Baselines:
-    from training.fit import fit_booster, rows_of
+    from training.fit import FitParameters, fit_booster, rows_of
 
     names = [n for n in dataset.feature_names if n not in PRIOR_FEATURES]
     picked = [dataset.feature_names.index(n) for n in names]
-    found = fit_booster(
-        dataset.x, rows_of(dataset, fit), rows_of(dataset, valid), monotone, parameters, False, picked, progress
-    )
+    own = replace(parameters or FitParameters(), excluded=(), shrink=1.0)
+    fit_rows, valid_rows = rows_of(dataset, fit), rows_of(dataset, valid)
+    found = fit_booster(dataset.x, fit_rows, valid_rows, monotone, own, False, picked, progress)
     return Baselines(**{**base.as_dict(), "trees": found.booster, "trees_base": found.base})
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from features.build import FEATURE_NAMES
 from models.errors import InputError
 from models.predictor.predictor import logit
 from models.typing import BoolArray, Float32Array, FloatArray, IntArray
@@ -35,7 +36,10 @@ class FitParameters:
     feature_fraction : float
         Share of features tried in a tree, in (0, 1].
     bagging_fraction : float
-        Share of days drawn for a tree, in (0, 1]; a day is drawn or left out as a whole. 1 draws none.
+        Share of rows, or of blocks of days, drawn for a tree, in (0, 1].
+    bagging_days : int
+        Length of the blocks that are drawn or left out as a whole; 0 draws single rows. Blocks need one thread, as
+        LightGBM's draw of groups is not reproducible with more.
     lambda_l2 : float
         Ridge on leaf values, at least 0.
     max_rounds : int
@@ -50,6 +54,10 @@ class FitParameters:
         others can end in a failed check of LightGBM.
     num_threads : int
         Threads, at least 1.
+    shrink : float
+        What the leaf values are multiplied by in the end, in (0, 1]; below 1 the model stays nearer to the prior.
+    excluded : tuple of str
+        Features that the trees may not split on; they stay columns of the matrix.
     seed : int
         Seed of every draw.
     """
@@ -59,12 +67,15 @@ class FitParameters:
     min_data_in_leaf: int = 1000
     feature_fraction: float = 0.6
     bagging_fraction: float = 0.6
+    bagging_days: int = 0
     lambda_l2: float = 20.0
     max_rounds: int = 500
     patience: int = 50
     monotone_method: Literal["basic", "intermediate", "advanced"] = "intermediate"
     quantized: bool = False
     num_threads: int = 2
+    shrink: float = 1.0
+    excluded: tuple[str, ...] = ()
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -74,6 +85,8 @@ class FitParameters:
             "min_data_in_leaf": (1, np.inf),
             "feature_fraction": (1e-6, 1.0),
             "bagging_fraction": (1e-6, 1.0),
+            "bagging_days": (0, np.inf),
+            "shrink": (1e-6, 1.0),
             "lambda_l2": (0.0, np.inf),
             "max_rounds": (1, 100_000),
             "patience": (1, np.inf),
@@ -83,16 +96,20 @@ class FitParameters:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(name, value, f"a value in [{low}, {high}]")
+        if self.bagging_days and self.num_threads > 1:
+            raise InputError("num_threads", self.num_threads, "1 where bagging_days is set")
         if self.quantized and self.monotone_method != "basic":
             raise InputError("monotone_method", self.monotone_method, "'basic' where gradients are quantised")
 
-    def lightgbm(self, monotone: Sequence[int]) -> dict[str, Any]:
+    def lightgbm(self, monotone: Sequence[int], names: Sequence[str]) -> dict[str, Any]:
         """Give LightGBM's parameters.
 
         Parameters
         ----------
         monotone : sequence of int
             -1, 0 or 1 for each feature.
+        names : sequence of str
+            Name of each feature.
 
         Returns
         -------
@@ -111,12 +128,14 @@ class FitParameters:
             "num_grad_quant_bins": 16,
             "feature_pre_filter": False,
         }
-        skipped = ("max_rounds", "patience", "monotone_method", "quantized")
+        skipped = ("max_rounds", "patience", "monotone_method", "quantized", "bagging_days", "shrink", "excluded")
         out.update({k: v for k, v in asdict(self).items() if k not in skipped})
         if any(monotone):
             out.update(monotone_constraints=list(monotone), monotone_constraints_method=self.monotone_method)
+        if self.excluded:
+            out.update(feature_contri=[0.0 if name in self.excluded else 1.0 for name in names])
         if self.bagging_fraction < 1.0:
-            out.update(bagging_by_query=True, bagging_freq=1)
+            out.update(bagging_freq=1, bagging_by_query=self.bagging_days > 0)
         return out
 
 
@@ -156,7 +175,7 @@ class Fitted:
     rounds : int
         Number of trees kept; 0 if no tree helped on the validation window (the text then holds a tree of zeros).
     history : ndarray of float, shape (rounds tried + 1,)
-        Validation log loss after each round, the first without trees.
+        Validation log loss after each round, the first without trees; empty where the number was given.
     base : float
         What to add to the trees where the prior was not the starting score.
     """
@@ -202,6 +221,7 @@ def fit_booster(
     columns: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
     rounds: int | None = None,
+    names: Sequence[str] = FEATURE_NAMES,
 ) -> Fitted:
     """Boost trees on the prior's logit until the validation window stops gaining.
 
@@ -222,7 +242,9 @@ def fit_booster(
     progress : callable, optional
         Called with (round, most rounds).
     rounds : int, optional
-        Keep exactly as many trees, instead of the best number on the validation window.
+        Keep exactly as many trees, without a look at the validation window.
+    names : sequence of str, length K
+        Name of each feature.
 
     Returns
     -------
@@ -232,67 +254,90 @@ def fit_booster(
     Raises
     ------
     InputError
-        If the rows to learn from hold one class only.
+        If the rows to learn from hold one class only, there are no rows to stop on, or an excluded feature is unknown.
     """
     import lightgbm as lgb
 
     chosen = parameters or FitParameters()
-    if len(fit) == 0 or fit.y.min() == fit.y.max():
-        raise InputError("fit", f"{len(fit)} rows, {fit.y.sum():.0f} events", "rows with events and without")
+    _check(fit, valid, rounds, chosen, names)
     picked = np.arange(x.shape[1]) if columns is None else np.asarray(columns)
-    settings = chosen.lightgbm([monotone[int(i)] for i in picked])
-    base = float(np.log(fit.y.mean() / (1.0 - fit.y.mean())))
-    start = (lambda rows: rows.offset) if use_prior else (lambda rows: np.full(len(rows), base))
-    grouped = chosen.bagging_fraction < 1.0
-    data = lgb.Dataset(
-        x[np.ix_(fit.index, picked)] if columns is not None else x[fit.index],
-        fit.y,
-        init_score=start(fit),
-        group=_day_counts(fit) if grouped else None,
-        params=settings,
-    )
-    held = lgb.Dataset(
-        x[np.ix_(valid.index, picked)] if columns is not None else x[valid.index],
-        valid.y,
-        init_score=start(valid),
-        group=_day_counts(valid) if grouped else None,
-        reference=data,
-    )
-    fitted = _boost(data, held, settings, chosen, _loss(start(valid), valid.y), progress, rounds)
-    return fitted if use_prior else replace(fitted, base=base)
+    settings = chosen.lightgbm([monotone[int(i)] for i in picked], [names[int(i)] for i in picked])
+    base = 0.0 if use_prior else float(np.log(fit.y.mean() / (1.0 - fit.y.mean())))
+
+    def data(rows: Rows, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+        part = x[rows.index] if columns is None else x[np.ix_(rows.index, picked)]
+        start = rows.offset if use_prior else np.full(len(rows), base)
+        groups = _block_counts(rows, chosen.bagging_days) if chosen.bagging_days else None
+        return lgb.Dataset(part, rows.y, init_score=start, group=groups, reference=reference, params=settings)
+
+    learned = data(fit)
+    if rounds is not None:
+        booster = lgb.train(settings, learned, rounds)
+        return Fitted(_text(booster, chosen.shrink, rounds), booster.current_iteration(), np.empty(0), base)
+    without = _loss(valid.offset if use_prior else np.full(len(valid), base), valid.y)
+    return _boost(learned, data(valid, learned), settings, chosen, without, base, progress)
 
 
 def _boost(
-    data: lightgbm.Dataset,
+    learned: lightgbm.Dataset,
     held: lightgbm.Dataset,
     settings: dict[str, Any],
     chosen: FitParameters,
     without: float,
+    base: float,
     progress: Callable[[int, int], None] | None,
-    rounds: int | None,
 ) -> Fitted:
+    """Boost until the held rows stop gaining, and cut at the best round."""
     import lightgbm as lgb
 
     seen: dict[str, Any] = {}
-    callbacks = [lgb.record_evaluation(seen)]
-    if rounds is None:
-        callbacks.append(lgb.early_stopping(chosen.patience, verbose=False))
+    callbacks = [lgb.record_evaluation(seen), lgb.early_stopping(chosen.patience, verbose=False)]
     if progress is not None:
         callbacks.append(lambda env: progress(env.iteration + 1, chosen.max_rounds))
-    booster = lgb.train(settings, data, chosen.max_rounds, valid_sets=[held], callbacks=callbacks)
+    booster = lgb.train(settings, learned, chosen.max_rounds, valid_sets=[held], callbacks=callbacks)
+    if progress is not None:
+        progress(chosen.max_rounds, chosen.max_rounds)
     history = np.array([without, *seen["valid_0"]["binary_logloss"]])
-    best = int(np.argmin(history)) if rounds is None else booster.current_iteration()
-    if best == 0:
-        flat = {**settings, "learning_rate": 1e-300, "use_quantized_grad": False}
-        return Fitted(lgb.train(flat, data, 1).model_to_string(), 0, history)
-    return Fitted(booster.model_to_string(num_iteration=best), best, history)
+    best = int(np.argmin(history))
+    if history[best] > history[0] - 1e-9:
+        return Fitted(_text(booster, 0.0, 1), 0, history, base)
+    return Fitted(_text(booster, chosen.shrink, best), best, history, base)
+
+
+def _text(booster: lightgbm.Booster, shrink: float, rounds: int) -> str:
+    """Text of the first trees, with their leaf values multiplied by ``shrink``."""
+    import lightgbm as lgb
+
+    cut = lgb.Booster(model_str=booster.model_to_string(num_iteration=rounds))
+    if shrink != 1.0:
+        for tree, leaves in enumerate(_leaf_counts(cut)):
+            for leaf in range(leaves):
+                cut.set_leaf_output(tree, leaf, shrink * cut.get_leaf_output(tree, leaf))
+    return str(cut.model_to_string())
+
+
+def _leaf_counts(booster: lightgbm.Booster) -> list[int]:
+    return [
+        int(line.partition("=")[2]) for line in booster.model_to_string().splitlines() if line.startswith("num_leaves=")
+    ]
+
+
+def _check(fit: Rows, valid: Rows, rounds: int | None, chosen: FitParameters, names: Sequence[str]) -> None:
+    if len(fit) == 0 or fit.y.min() == fit.y.max():
+        raise InputError("fit", f"{len(fit)} rows, {fit.y.sum():.0f} events", "rows with events and without")
+    if rounds is None and len(valid) == 0:
+        raise InputError("valid", 0, "rows to stop on (a longer training period)")
+    unknown = [name for name in chosen.excluded if name not in names]
+    if unknown:
+        raise InputError("excluded", unknown, "names of features")
 
 
 def _loss(score: FloatArray, y: FloatArray) -> float:
-    return float((np.logaddexp(0.0, score) - y * score).mean()) if len(y) else float("inf")
+    return float((np.logaddexp(0.0, score) - y * score).mean())
 
 
-def _day_counts(rows: Rows) -> IntArray:
-    """Rows of each day, in order; LightGBM draws whole groups."""
-    edges = np.flatnonzero(np.diff(rows.day, prepend=rows.day[0] - 1, append=rows.day[-1] + 1))
+def _block_counts(rows: Rows, days: int) -> IntArray:
+    """Rows of each block of days, in order; LightGBM draws whole groups."""
+    block = rows.day // days
+    edges = np.flatnonzero(np.diff(block, prepend=block[0] - 1, append=block[-1] + 1))
     return np.diff(edges)

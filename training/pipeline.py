@@ -434,7 +434,7 @@ def _fit(dataset: Dataset, parts: Split, parameters: FitParameters, progress: St
         return first
     both = rows_of(dataset, parts.fit | parts.valid)
     rounds = max(1, round(first.rounds * len(both) / max(len(fit), 1)))
-    again = fit_booster(dataset.x, both, both, MONOTONE, replace(parameters, max_rounds=rounds), rounds=rounds)
+    again = fit_booster(dataset.x, both, both, MONOTONE, parameters, rounds=rounds)
     return replace(again, history=first.history)
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.labels import label, outcomes
 from tests.models.builders import AS_OF_NS, account, book, panel, position
+from training.labels import label, outcomes
 
 HOUR = 3_600_000_000_000
 

@@ -8,8 +8,8 @@ import pytest
 from models.book import Book
 from models.errors import InputError
 from models.margin.levels import margin_levels
-from training.population import TYPES, sample_population
 from tests.training.markets import HOUR, market
+from training.population import TYPES, sample_population
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,11 @@ def test_leverage_stays_within_what_the_first_tier_allows(panel, population):
 
 def test_treasuries_hold_coins_on_both_sides(population):
     rows = np.flatnonzero(population.kind == 4)
-    coins = {r for r, a in zip(population.collateral["row"], population.collateral["asset"], strict=True) if a in ("BTC", "ETH")}
+    coins = {
+        r
+        for r, a in zip(population.collateral["row"], population.collateral["asset"], strict=True)
+        if a in ("BTC", "ETH")
+    }
     assert len(coins.intersection(rows)) == len(rows)
     side = np.sign(population.positions["quantity"][np.isin(population.positions["row"], rows)])
     assert 0.2 < (side > 0).mean() < 0.8

@@ -63,7 +63,9 @@ def test_json_round_trip():
         Calibration.from_dict({"kind": "platt", "a": 1.0, "b": 1.0})
 
 
-@pytest.mark.parametrize("values", [("none", 1, 1, 0), ("platt", -0.1, 1, 0), ("beta", 0, 0, 0), ("platt", 1, 1, np.nan)])
+@pytest.mark.parametrize(
+    "values", [("none", 1, 1, 0), ("platt", -0.1, 1, 0), ("beta", 0, 0, 0), ("platt", 1, 1, np.nan)]
+)
 def test_bad_values_are_refused(values):
     with pytest.raises(InputError, match="calibration"):
         Calibration(*values)
