@@ -194,7 +194,8 @@ def _with_trees(
 
     names = [n for n in dataset.feature_names if n not in PRIOR_FEATURES]
     picked = [dataset.feature_names.index(n) for n in names]
-    own = replace(parameters or FitParameters(), excluded=(), shrink=1.0)
+    given = parameters or FitParameters()
+    own = replace(given, excluded=(), shrink=1.0, max_rounds=max(given.max_rounds, 300), patience=given.patience or 30)
     fit_rows, valid_rows = rows_of(dataset, fit), rows_of(dataset, valid)
     found = fit_booster(dataset.x, fit_rows, valid_rows, monotone, own, False, picked, progress)
     return Baselines(**{**base.as_dict(), "trees": found.booster, "trees_base": found.base})

@@ -43,7 +43,9 @@ class BuildSettings:
     baselines : bool
         Whether the columns of the baselines B2, B3 and B4 are computed (needed to evaluate, not to train).
     refit_days : int
-        Days between two fits of the prior, 7 to 3650.
+        Days between two fits of the prior in training, 7 to 3650; 0 uses one prior, fitted on all of the training
+        period, for all of its instants: the trees then learn to correct the prior that they will be served with, not
+        the poorer ones of the first months. Evaluation always lies after the prior's data.
     paths : int
         Scenario paths of the prior, 64 to 16384.
     chunk : int
@@ -53,12 +55,14 @@ class BuildSettings:
     extremes: Extremes = "synchronous"
     keep_gaps: bool = False
     baselines: bool = False
-    refit_days: int = 91
-    paths: int = 1024
+    refit_days: int = 0
+    paths: int = 2048
     chunk: int = 20_000
 
     def __post_init__(self) -> None:
-        for name, low, high in (("refit_days", 7, 3650), ("paths", 64, 16384), ("chunk", 100, 10**9)):
+        if self.refit_days and not 7 <= self.refit_days <= 3650:
+            raise InputError("refit_days", self.refit_days, "0, or 7 to 3650")
+        for name, low, high in (("paths", 64, 16384), ("chunk", 100, 10**9)):
             if not low <= getattr(self, name) <= high:
                 raise InputError(name, getattr(self, name), f"{low} to {high}")
 
@@ -79,6 +83,8 @@ class PriorSchedule:
         Kind of forecast.
     fixed : PriorModel, optional
         One prior for all instants; they must not lie before the end of its data.
+    in_sample : bool
+        Whether the fixed prior may have seen data after an instant (for training only).
     """
 
     panel: MarketPanel
@@ -86,6 +92,7 @@ class PriorSchedule:
     settings: BuildSettings
     volatility: Any = "har"
     fixed: PriorModel | None = None
+    in_sample: bool = False
     _kept: dict[int, PriorModel] = field(default_factory=dict)
 
     def period(self, as_of: int) -> int:
@@ -111,7 +118,7 @@ class PriorSchedule:
             If a fixed prior was fitted on data after the instant.
         """
         if self.fixed is not None:
-            if self.fixed.fitted_until > as_of:
+            if self.fixed.fitted_until > as_of and not self.in_sample:
                 raise InputError("as_of", as_of, f"an instant after the prior's data, {self.fixed.fitted_until}")
             return self.fixed
         number = self.period(as_of)

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from features.build import FEATURE_NAMES, MONOTONE
-from features.forecast import moment_at
 from features.market import market_features
-from models.book import Book
 from models.errors import InputError, ModelError
 from models.market import MarketPanel
 from models.predictor.calibration import Calibration, choose_calibration
 from models.predictor.predictor import MarginCallPredictor
 from models.predictor.size import SizeModel
 from models.prior import PriorModel
-from models.typing import DAY_NS, BoolArray, FloatArray, IntArray
+from models.typing import DAY_NS, BoolArray
 from training.baselines import Baselines, fit_baselines
-from training.build import BuildSettings, MarketColumns, PriorSchedule, build_dataset
+from training.build import MarketColumns, PriorSchedule, build_dataset
 from training.dataset import Dataset, concatenate
-from training.evaluate.monotone import MonotoneReport, check_monotone
-from training.evaluate.report import evaluate_predictions, plain, write_metrics
+from training.evaluate.report import write_metrics
 from training.fit import FitParameters, Fitted, fit_booster, rows_of
 from training.population import Population, sample_population
+from training.scoring import Evaluation, evaluate
+from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.splits import PURGE_NS, Split, split, to_ns, windows_before
 
 __all__ = [
@@ -44,48 +42,8 @@ __all__ = [
     "train_dataset",
 ]
 
-Stage = Callable[[str, int, int], None]
 BASELINES_FILE = "baselines.json"
 WEEK_NS = 7 * DAY_NS
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """How a model is trained.
-
-    Parameters
-    ----------
-    ruleset : str
-        Ruleset of the sampled accounts.
-    every_minutes : int
-        Minutes between two instants; 420 (seven hours) passes through all hours of the week.
-    per_instant : int
-        Accounts sampled at an instant.
-    seed : int
-        Seed of the population and of the trees.
-    warmup_days : int
-        Days of history before the first instant, at least 61 (the prior is fitted on them).
-    build : BuildSettings
-        How the training set is built.
-    fit : FitParameters
-        Parameters of the trees.
-    baselines : bool
-        Whether the fitted baselines of the report are trained too.
-    """
-
-    ruleset: str = "binance-usdm"
-    every_minutes: int = 420
-    per_instant: int = 40
-    seed: int = 7
-    warmup_days: int = 180
-    build: BuildSettings = field(default_factory=BuildSettings)
-    fit: FitParameters = field(default_factory=FitParameters)
-    baselines: bool = True
-
-    def __post_init__(self) -> None:
-        for name, least in (("every_minutes", 1), ("per_instant", 1), ("warmup_days", 61), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(name, getattr(self, name), f"at least {least}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,48 +69,6 @@ class Training:
     parameters: dict[str, Any]
     summary: dict[str, Any]
     fingerprint: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """What an evaluation gives.
-
-    Parameters
-    ----------
-    metrics : dict
-        Content of ``metrics.json``.
-    dataset : Dataset
-        The rows that were scored.
-    p : ndarray of float, shape (n, 4)
-        The model's predictions.
-    """
-
-    metrics: dict[str, Any]
-    dataset: Dataset
-    p: FloatArray
-
-
-def instants_between(panel: MarketPanel, start: int, end: int, every_minutes: int) -> IntArray:
-    """Instants on the bar grid, from ``start`` to before ``end``.
-
-    Parameters
-    ----------
-    panel : MarketPanel
-        Bars.
-    start, end : int
-        Nanoseconds UTC.
-    every_minutes : int
-        Distance; rounded up to whole bars.
-
-    Returns
-    -------
-    ndarray of int64
-        Nanoseconds UTC, inside the panel.
-    """
-    bars = max(1, -(-every_minutes // panel.bar_minutes))
-    first = max(int(panel.row_after(start)), 1)
-    stop = min(int(panel.row_after(end)), panel.n_bars)
-    return panel.start + np.arange(first, stop, bars, dtype=np.int64) * panel.step
 
 
 def train(
@@ -203,12 +119,12 @@ def train(
         )
     accounts = population
     if accounts is None:
-        _say(progress, "population", 0, 1)
+        say(progress, "population", 0, 1)
         instants = instants_between(known, first, finish - PURGE_NS, chosen.every_minutes)
         accounts = sample_population(known, chosen.ruleset, instants, chosen.per_instant, chosen.seed)
-        _say(progress, "population", 1, 1)
+        say(progress, "population", 1, 1)
     schedule = PriorSchedule(known, first, chosen.build)
-    pieces = build_dataset(known, accounts, schedule, chosen.build, _stage(progress, "dataset"), market_columns)
+    pieces = build_dataset(known, accounts, schedule, chosen.build, stage(progress, "dataset"), market_columns)
     prior = PriorModel.fit(known, finish, paths=chosen.build.paths)
     return train_dataset(concatenate(list(pieces)), prior, first, finish, chosen, progress)
 
@@ -247,7 +163,7 @@ def train_dataset(
     predictor = _predictor(fitted, prior, dataset, parts)
     baselines = None
     if chosen.baselines:
-        report = _stage(progress, "baselines")
+        report = stage(progress, "baselines")
         baselines = fit_baselines(dataset, parts.fit, parts.valid, MONOTONE, chosen.fit, progress=report)
     summary = _summary(dataset, parts, fitted, predictor.calibration)
     about = {"trained_from": first, "trained_until": finish, "ruleset": chosen.ruleset, "summary": summary}
@@ -255,120 +171,6 @@ def train_dataset(
         predictor, metadata={**about, "data_fingerprint": dataset.fingerprint, "assets": prior.pool.assets}
     )
     return Training(predictor, baselines, _parameters(chosen, first, finish), summary, dataset.fingerprint)
-
-
-def evaluate(
-    panel: MarketPanel,
-    predictor: MarginCallPredictor,
-    start: int | str,
-    end: int | str | None = None,
-    baselines: Baselines | None = None,
-    settings: TrainSettings | None = None,
-    population: Population | None = None,
-    progress: Stage | None = None,
-    market_columns: MarketColumns = market_features,
-) -> Evaluation:
-    """Score a model on a period after its training.
-
-    Parameters
-    ----------
-    panel : MarketPanel
-        Bars, with history before ``start``.
-    predictor : MarginCallPredictor
-        The model; its own prior is used throughout.
-    start, end : int or str
-        The period, nanoseconds or ISO 8601; to the end of the panel by default.
-    baselines : Baselines, optional
-        The fitted baselines; without them only those of physics are compared.
-    settings : TrainSettings, optional
-        Ruleset, sampling and build settings.
-    population : Population, optional
-        The accounts; sampled by default, with another seed than in training.
-    progress : callable, optional
-        Called with (stage, done, in all).
-    market_columns : callable, optional
-        Market features of a panel; for tests that plant a leak.
-
-    Returns
-    -------
-    Evaluation
-        Metrics, rows and predictions.
-
-    Raises
-    ------
-    InputError
-        If the period begins before the end of the model's training data.
-    """
-    chosen = settings or TrainSettings()
-    begin, finish = to_ns(start), panel.end if end is None else min(to_ns(end), panel.end)
-    if begin < predictor.prior.fitted_until:
-        raise InputError("start", begin, f"an instant after the model's training data, {predictor.prior.fitted_until}")
-    accounts = population
-    if accounts is None:
-        instants = instants_between(panel, begin, finish, chosen.every_minutes)
-        accounts = sample_population(panel, chosen.ruleset, instants, chosen.per_instant, chosen.seed + 1)
-    build = replace(chosen.build, baselines=True)
-    schedule = PriorSchedule(panel, begin, build, fixed=predictor.prior)
-    pieces = build_dataset(panel, accounts, schedule, build, _stage(progress, "dataset"), market_columns)
-    dataset = concatenate(list(pieces))
-    p = predictor.predict(dataset.x, dataset.prior)
-    others = baselines.predict(dataset) if baselines is not None else _physics(dataset)
-    _say(progress, "bootstrap", 0, 1)
-    about = {
-        "model": predictor.version,
-        "from": begin,
-        "until": finish,
-        "ruleset": chosen.ruleset,
-        "accounts": len(p) // 2,
-    }
-    metrics = evaluate_predictions(dataset, p, others, about)
-    metrics["monotone"] = monotone_report(panel, predictor, accounts, schedule).as_dict()
-    _say(progress, "bootstrap", 1, 1)
-    return Evaluation(plain(metrics), dataset, p)
-
-
-def monotone_report(
-    panel: MarketPanel,
-    predictor: MarginCallPredictor,
-    population: Population,
-    schedule: PriorSchedule,
-    instants: int = 8,
-) -> MonotoneReport:
-    """Check that P rises with horizon and leverage, on the accounts of a few instants.
-
-    Parameters
-    ----------
-    panel : MarketPanel
-        Bars.
-    predictor : MarginCallPredictor
-        The model.
-    population : Population
-        Accounts.
-    schedule : PriorSchedule
-        The prior of each instant.
-    instants : int
-        Instants to check, spread over the period.
-
-    Returns
-    -------
-    MonotoneReport
-        Counts over all of them.
-    """
-    as_of = np.unique(population.accounts["as_of"])
-    total = MonotoneReport(0, 0, 0, 0.0)
-    for moment in as_of[np.unique(np.linspace(0, len(as_of) - 1, instants).astype(np.int64))]:
-        rows = np.flatnonzero(population.accounts["as_of"] == moment)
-        here = population.take(rows)
-        book, _ = Book.from_columns(here.accounts, here.positions, here.collateral, panel.assets)
-        now = moment_at(panel, int(moment), schedule.at(int(moment)), predictor)
-        found = check_monotone(book, now.price, now.p_call)
-        total = MonotoneReport(
-            total.accounts + found.accounts,
-            total.horizon_violations + found.horizon_violations,
-            total.leverage_violations + found.leverage_violations,
-            max(total.worst, found.worst),
-        )
-    return total
 
 
 def save_training(training: Training, folder: str | Path, metrics: dict[str, Any] | None = None) -> Path:
@@ -427,7 +229,7 @@ def load_baselines(folder: str | Path) -> Baselines | None:
 
 def _fit(dataset: Dataset, parts: Split, parameters: FitParameters, progress: Stage | None) -> Fitted:
     """Find the number of trees on the validation window, then learn from both windows with as many."""
-    report = _stage(progress, "trees")
+    report = stage(progress, "trees")
     fit, valid = rows_of(dataset, parts.fit), rows_of(dataset, parts.valid)
     first = fit_booster(dataset.x, fit, valid, MONOTONE, parameters, progress=report)
     if first.rounds == 0:
@@ -475,17 +277,3 @@ def _parameters(settings: TrainSettings, first: int, finish: int) -> dict[str, A
     flat |= {f"build.{k}": v for k, v in asdict(settings.build).items()}
     flat |= {f"fit.{k}": v for k, v in asdict(settings.fit).items()}
     return {**flat, "trained_from": first, "trained_until": finish}
-
-
-def _physics(dataset: Dataset) -> dict[str, FloatArray]:
-    found = {"B2": "reflection_30d", "B3": "reflection_ewma", "B4": "prior_ewma"}
-    return {**{name: dataset.extra[key] for name, key in found.items() if key in dataset.extra}, "B5": dataset.prior}
-
-
-def _stage(progress: Stage | None, name: str) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, total: progress(name, done, total)
-
-
-def _say(progress: Stage | None, name: str, done: int, total: int) -> None:
-    if progress is not None:
-        progress(name, done, total)

@@ -29,18 +29,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 
 from models.book import Book
-from models.errors import InputError, MargincastError
+from models.errors import InputError
 from models.margin.levels import margin_levels
-from models.margin.rulesets import Ruleset, load_ruleset
-from models.margin.tiers import TierSchedule
 from models.market import MarketPanel
 from models.typing import BoolArray, FloatArray, IntArray, ObjectArray
+from training._rules import RuleTable
 
 __all__ = ["TYPES", "Columns", "Kind", "Population", "sample_population"]
 
@@ -228,7 +226,7 @@ class _Draw:
         then = np.maximum(now - np.maximum(np.rint(age).astype(np.int64), 1), 0)
         close = self.panel.close.T
         self.now, self.then = close[now], close[then]
-        self.rules = _RuleTable(self.ruleset, self.panel.assets, self.as_of)
+        self.rules = RuleTable(self.ruleset, self.panel.assets, self.as_of)
         known = self.panel.row_closed(self.as_of)[:, None] >= 1
         self.usable = np.isfinite(self.now) & np.isfinite(self.then) & self.rules.tradable & known
 
@@ -358,46 +356,6 @@ class _Draw:
         quantity = np.concatenate([wallet, self.coin_quantity[held]])[order]
         row = row[order]
         return {"row": row, "account_id": names[row], "as_of": self.as_of[row], "asset": assets, "quantity": quantity}
-
-
-class _RuleTable:
-    """What the ruleset allows as of each row: tradable symbols, collateral, and leverage by size."""
-
-    def __init__(self, name: str, assets: tuple[str, ...], as_of: IntArray) -> None:
-        days, day = np.unique(as_of // 86_400_000_000_000, return_inverse=True)
-        found: dict[int, tuple[int, Ruleset]] = {}
-        version = np.zeros(len(days), np.int64)
-        for i, value in enumerate(days):
-            rules = load_ruleset(name, datetime.fromtimestamp(int(value) * 86_400, UTC))
-            version[i] = found.setdefault(id(rules), (len(found), rules))[0]
-        self.version = version[day]
-        self.tiers = [[_try(rules.tier, f"{a}/USDT:USDT") for a in assets] for _, rules in found.values()]
-        table = np.array([[t is not None for t in row] for row in self.tiers], np.bool_).reshape(-1, len(assets))
-        self.usdc = all(_try(rules.haircut, "USDC") is not None for _, rules in found.values())
-        haircuts = [[_try(rules.haircut, a) is not None for a in assets] for _, rules in found.values()]
-        if len(as_of) and not table.any():
-            raise InputError("ruleset", name, f"a ruleset that knows one of {', '.join(assets)}")
-        self.tradable = table[self.version]
-        self.pledged = np.array(haircuts, np.bool_).reshape(-1, len(assets))[self.version]
-
-    def max_leverage(self, asset: IntArray, notional: FloatArray) -> FloatArray:
-        """Largest leverage for the size of each position, shape of ``asset``; infinite where the ruleset names none."""
-        out = np.full(asset.shape, np.inf)
-        for v, row in enumerate(self.tiers):
-            for a, tier in enumerate(row):
-                where = (asset == a) & (self.version == v)[:, None]
-                if tier is not None and where.any():
-                    slot = np.maximum(np.searchsorted(tier.floor, notional[where], side="right") - 1, 0)
-                    # the call level asks for maintenance / call ratio, so leverage ends below its inverse too
-                    out[where] = np.fmin(tier.max_leverage[slot], 0.7 / np.maximum(tier.rate[slot], 1e-9))
-        return out
-
-
-def _try(find: Callable[[str], TierSchedule], name: str) -> TierSchedule | None:
-    try:
-        return find(name)
-    except MargincastError:
-        return None
 
 
 def _first_of_each(as_of: IntArray, alive: BoolArray, most: int) -> IntArray:

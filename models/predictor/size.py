@@ -74,8 +74,9 @@ class SizeModel:
         Examples
         --------
         >>> n = np.ones(200)
-        >>> SizeModel.fit(n, n, n + np.arange(200) / 200, np.ones((200, 4), dtype=bool)).overshoot[0]
-        (0.5, 0.9)
+        >>> found = SizeModel.fit(n, n, n + np.arange(200) / 200, np.ones((200, 4), dtype=bool))
+        >>> [round(q, 3) for q in found.overshoot[0]]
+        [0.5, 0.9]
         """
         ratio = (amount - base) / np.where(scale > 0, scale, np.nan)
         pairs, counts = [], []

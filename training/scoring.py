@@ -1,0 +1,164 @@
+"""Score a model on a period after its training, beside every baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from features.forecast import moment_at
+from features.market import market_features
+from models.book import Book
+from models.errors import InputError
+from models.market import MarketPanel
+from models.predictor.predictor import MarginCallPredictor
+from models.typing import FloatArray
+from training.baselines import Baselines
+from training.build import MarketColumns, PriorSchedule, build_dataset
+from training.dataset import Dataset, concatenate
+from training.evaluate.monotone import MonotoneReport, check_monotone
+from training.evaluate.report import evaluate_predictions, plain
+from training.population import Population, sample_population
+from training.settings import Stage, TrainSettings, instants_between, say, stage
+from training.splits import to_ns
+
+__all__ = ["Evaluation", "evaluate", "monotone_report"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What an evaluation gives.
+
+    Parameters
+    ----------
+    metrics : dict
+        Content of ``metrics.json``.
+    dataset : Dataset
+        The rows that were scored.
+    p : ndarray of float, shape (n, 4)
+        The model's predictions.
+    """
+
+    metrics: dict[str, Any]
+    dataset: Dataset
+    p: FloatArray
+
+
+def evaluate(
+    panel: MarketPanel,
+    predictor: MarginCallPredictor,
+    start: int | str,
+    end: int | str | None = None,
+    baselines: Baselines | None = None,
+    settings: TrainSettings | None = None,
+    population: Population | None = None,
+    progress: Stage | None = None,
+    market_columns: MarketColumns = market_features,
+) -> Evaluation:
+    """Score a model on a period after its training.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        Bars, with history before ``start``.
+    predictor : MarginCallPredictor
+        The model; its own prior is used throughout.
+    start, end : int or str
+        The period, nanoseconds or ISO 8601; to the end of the panel by default.
+    baselines : Baselines, optional
+        The fitted baselines; without them only those of physics are compared.
+    settings : TrainSettings, optional
+        Ruleset, sampling and build settings.
+    population : Population, optional
+        The accounts; sampled by default, with another seed than in training.
+    progress : callable, optional
+        Called with (stage, done, in all).
+    market_columns : callable, optional
+        Market features of a panel; for tests that plant a leak.
+
+    Returns
+    -------
+    Evaluation
+        Metrics, rows and predictions.
+
+    Raises
+    ------
+    InputError
+        If the period begins before the end of the model's training data.
+    """
+    chosen = settings or TrainSettings()
+    begin, finish = to_ns(start), panel.end if end is None else min(to_ns(end), panel.end)
+    if begin < predictor.prior.fitted_until:
+        raise InputError("start", begin, f"an instant after the model's training data, {predictor.prior.fitted_until}")
+    accounts = population
+    if accounts is None:
+        instants = instants_between(panel, begin, finish, chosen.every_minutes)
+        accounts = sample_population(panel, chosen.ruleset, instants, chosen.per_instant, chosen.seed + 1)
+    build = replace(chosen.build, baselines=True)
+    schedule = PriorSchedule(panel, begin, build, fixed=predictor.prior)
+    pieces = build_dataset(panel, accounts, schedule, build, stage(progress, "dataset"), market_columns)
+    dataset = concatenate(list(pieces))
+    p = predictor.predict(dataset.x, dataset.prior)
+    others = baselines.predict(dataset) if baselines is not None else _physics(dataset)
+    say(progress, "bootstrap", 0, 1)
+    about = {
+        "model": predictor.version,
+        "from": begin,
+        "until": finish,
+        "ruleset": chosen.ruleset,
+        "accounts": len(p) // 2,
+    }
+    metrics = evaluate_predictions(dataset, p, others, about)
+    metrics["monotone"] = monotone_report(panel, predictor, accounts, schedule).as_dict()
+    say(progress, "bootstrap", 1, 1)
+    return Evaluation(plain(metrics), dataset, p)
+
+
+def monotone_report(
+    panel: MarketPanel,
+    predictor: MarginCallPredictor,
+    population: Population,
+    schedule: PriorSchedule,
+    instants: int = 8,
+) -> MonotoneReport:
+    """Check that P rises with horizon and leverage, on the accounts of a few instants.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        Bars.
+    predictor : MarginCallPredictor
+        The model.
+    population : Population
+        Accounts.
+    schedule : PriorSchedule
+        The prior of each instant.
+    instants : int
+        Instants to check, spread over the period.
+
+    Returns
+    -------
+    MonotoneReport
+        Counts over all of them.
+    """
+    as_of = np.unique(population.accounts["as_of"])
+    total = MonotoneReport(0, 0, 0, 0.0)
+    for moment in as_of[np.unique(np.linspace(0, len(as_of) - 1, instants).astype(np.int64))]:
+        rows = np.flatnonzero(population.accounts["as_of"] == moment)
+        here = population.take(rows)
+        book, _ = Book.from_columns(here.accounts, here.positions, here.collateral, panel.assets)
+        now = moment_at(panel, int(moment), schedule.at(int(moment)), predictor)
+        found = check_monotone(book, now.price, now.p_call)
+        total = MonotoneReport(
+            total.accounts + found.accounts,
+            total.horizon_violations + found.horizon_violations,
+            total.leverage_violations + found.leverage_violations,
+            max(total.worst, found.worst),
+        )
+    return total
+
+
+def _physics(dataset: Dataset) -> dict[str, FloatArray]:
+    found = {"B2": "reflection_30d", "B3": "reflection_ewma", "B4": "prior_ewma"}
+    return {**{name: dataset.extra[key] for name, key in found.items() if key in dataset.extra}, "B5": dataset.prior}
