@@ -107,7 +107,11 @@ def progress() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    if not console.is_terminal:  # a disabled bar still ends with an empty line in older versions of rich
+        yield bars
+        return
+    with bars:
         yield bars
 
 

@@ -75,6 +75,7 @@ def refusal(done: Any) -> str:
         (b"", "empty"),
         (b"[{}]", "array"),
     ],
+    ids=("binary", "endless line", "parquet", "empty", "array"),
 )
 def test_garbage_is_refused_in_one_line(
     command: list[str], content: bytes, words: str, run: Run, market: Path, tmp_path: Path
