@@ -123,9 +123,10 @@ def train(
         instants = instants_between(known, first, finish - PURGE_NS, chosen.every_minutes)
         accounts = sample_population(known, chosen.ruleset, instants, chosen.per_instant, chosen.seed)
         say(progress, "population", 1, 1)
-    schedule = PriorSchedule(known, first, chosen.build)
-    pieces = build_dataset(known, accounts, schedule, chosen.build, stage(progress, "dataset"), market_columns)
     prior = PriorModel.fit(known, finish, paths=chosen.build.paths)
+    own = prior if chosen.build.refit_days == 0 else None
+    schedule = PriorSchedule(known, first, chosen.build, fixed=own, in_sample=own is not None)
+    pieces = build_dataset(known, accounts, schedule, chosen.build, stage(progress, "dataset"), market_columns)
     return train_dataset(concatenate(list(pieces)), prior, first, finish, chosen, progress)
 
 
@@ -228,8 +229,11 @@ def load_baselines(folder: str | Path) -> Baselines | None:
 
 
 def _fit(dataset: Dataset, parts: Split, parameters: FitParameters, progress: Stage | None) -> Fitted:
-    """Find the number of trees on the validation window, then learn from both windows with as many."""
+    """Learn from both windows, with all trees or with as many as the validation window asks for."""
     report = stage(progress, "trees")
+    if parameters.patience == 0:
+        rows = rows_of(dataset, parts.fit | parts.valid)
+        return fit_booster(dataset.x, rows, rows, MONOTONE, parameters, progress=report, rounds=parameters.max_rounds)
     fit, valid = rows_of(dataset, parts.fit), rows_of(dataset, parts.valid)
     first = fit_booster(dataset.x, fit, valid, MONOTONE, parameters, progress=report)
     if first.rounds == 0:

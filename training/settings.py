@@ -27,7 +27,7 @@ class TrainSettings:
     ruleset : str
         Ruleset of the sampled accounts.
     every_minutes : int
-        Minutes between two instants; 420 (seven hours) passes through all hours of the week.
+        Minutes between two instants; 300 (five hours) passes through all hours of the week.
     per_instant : int
         Accounts sampled at an instant.
     seed : int
@@ -43,8 +43,8 @@ class TrainSettings:
     """
 
     ruleset: str = "binance-usdm"
-    every_minutes: int = 420
-    per_instant: int = 40
+    every_minutes: int = 300
+    per_instant: int = 28
     seed: int = 7
     warmup_days: int = 180
     build: BuildSettings = field(default_factory=BuildSettings)

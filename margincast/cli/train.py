@@ -42,7 +42,7 @@ Warmup = Annotated[
 def dataset(
     market: Market, out: Annotated[Path, typer.Option("--out", help="Training set (.parquet).", show_default=False)],
     accounts: Own = None, start: Start = None, until: Until = None, ruleset: Ruleset = "binance-usdm",
-    every: Every = 420, per_instant: PerInstant = 40, warmup_days: Warmup = 180, seed: Seed = 7,
+    every: Every = 300, per_instant: PerInstant = 28, warmup_days: Warmup = 180, seed: Seed = 7,
     baselines: Annotated[bool, typer.Option("--baselines", help="Also the columns of the physics baselines.")] = False,
     assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -52,6 +52,7 @@ def dataset(
     from margincast.cli.inputs import instant, open_market
     from margincast.cli.populations import own_population
     from margincast.cli.stages import stages
+    from models.prior import PriorModel
     from models.typing import DAY_NS
     from training.build import PriorSchedule, build_dataset
     from training.dataset import write_dataset
@@ -69,7 +70,8 @@ def dataset(
         else:
             instants = instants_between(panel, first, panel.end - PURGE_NS, every)
             people = sample_population(panel, ruleset, instants, per_instant, seed)
-        schedule = PriorSchedule(panel, first, build)
+        own = PriorModel.fit(panel, paths=build.paths) if build.refit_days == 0 else None
+        schedule = PriorSchedule(panel, first, build, fixed=own, in_sample=own is not None)
         pieces = build_dataset(panel, people, schedule, build, lambda done, total: report("dataset", done, total))
         rows = write_dataset(pieces, out)
     summary = {"out": str(out), "accounts": len(people), "rows": rows}
@@ -84,8 +86,8 @@ def train(
     market: Market,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to export the model to as well.")] = None,
     accounts: Own = None, start: Start = None, until: Until = None, ruleset: Ruleset = "binance-usdm",
-    every: Every = 420, per_instant: PerInstant = 40, warmup_days: Warmup = 180, seed: Seed = 7,
-    rounds: Annotated[int, typer.Option("--rounds", help="Most trees.", min=1)] = 500,
+    every: Every = 300, per_instant: PerInstant = 28, warmup_days: Warmup = 180, seed: Seed = 7,
+    rounds: Annotated[int, typer.Option("--rounds", help="Trees.", min=1)] = 100,
     evaluate: Annotated[bool, typer.Option(help="Score the model on what the market holds after --to.")] = True,
     registry: Registry = None,
     alias: Annotated[str, typer.Option("--alias", help="champion, challenger or none.")] = "champion",
