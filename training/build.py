@@ -180,9 +180,10 @@ def _periods(population: Population, schedule: PriorSchedule) -> Iterator[Popula
     as_of = np.asarray(population.accounts["as_of"], np.int64)
     if len(as_of) and (np.diff(as_of) < 0).any():
         raise InputError("accounts.as_of", "not in order", "accounts ordered by instant")
-    number = (as_of - schedule.first) // (schedule.settings.refit_days * DAY_NS)
     if schedule.fixed is not None:
-        number = np.zeros(len(as_of), np.int64)
+        yield population
+        return
+    number = (as_of - schedule.first) // (schedule.settings.refit_days * DAY_NS)
     for value in np.unique(number):
         rows = np.flatnonzero(number == value)
         yield population if len(rows) == len(as_of) else population.take(rows)
