@@ -43,9 +43,7 @@ class BuildSettings:
     baselines : bool
         Whether the columns of the baselines B2, B3 and B4 are computed (needed to evaluate, not to train).
     refit_days : int
-        Days between two fits of the prior in training, 7 to 3650; 0 uses one prior, fitted on all of the training
-        period, for all of its instants: the trees then learn to correct the prior that they will be served with, not
-        the poorer ones of the first months. Evaluation always lies after the prior's data.
+        Days between two fits of the prior where it is not given, 7 to 3650.
     paths : int
         Scenario paths of the prior, 64 to 16384.
     chunk : int
@@ -55,14 +53,12 @@ class BuildSettings:
     extremes: Extremes = "synchronous"
     keep_gaps: bool = False
     baselines: bool = False
-    refit_days: int = 0
+    refit_days: int = 91
     paths: int = 2048
     chunk: int = 20_000
 
     def __post_init__(self) -> None:
-        if self.refit_days and not 7 <= self.refit_days <= 3650:
-            raise InputError("refit_days", self.refit_days, "0, or 7 to 3650")
-        for name, low, high in (("paths", 64, 16384), ("chunk", 100, 10**9)):
+        for name, low, high in (("refit_days", 7, 3650), ("paths", 64, 16384), ("chunk", 100, 10**9)):
             if not low <= getattr(self, name) <= high:
                 raise InputError(name, getattr(self, name), f"{low} to {high}")
 

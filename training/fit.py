@@ -64,9 +64,9 @@ class FitParameters:
 
     Notes
     -----
-    The defaults were chosen on walk-forward years before July 2024 (July to June of 2021, 2022, 2023). Accounts of one
-    instant share their fate, so the effective sample is the number of weeks, not of accounts, and what the trees find in
-    three years is partly chance: unshrunk they lost to the prior in one year of three, at 0.3 to 0.4 they gained or
+    The defaults were chosen on walk-forward years before July 2024 (each July to June from 2021). Accounts of one
+    instant share their fate, so the effective sample is the number of weeks, not of accounts, and what the trees find
+    in three years is partly chance: unshrunk they lost to the prior in one year of three, at 0.3 to 0.4 they gained or
     broke even in every one. A validation window of some months is too short to stop on.
     """
 

@@ -124,7 +124,7 @@ def train(
         accounts = sample_population(known, chosen.ruleset, instants, chosen.per_instant, chosen.seed)
         say(progress, "population", 1, 1)
     prior = PriorModel.fit(known, finish, paths=chosen.build.paths)
-    own = prior if chosen.build.refit_days == 0 else None
+    own = prior if chosen.one_prior else None
     schedule = PriorSchedule(known, first, chosen.build, fixed=own, in_sample=own is not None)
     pieces = build_dataset(known, accounts, schedule, chosen.build, stage(progress, "dataset"), market_columns)
     return train_dataset(concatenate(list(pieces)), prior, first, finish, chosen, progress)

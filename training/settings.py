@@ -34,6 +34,10 @@ class TrainSettings:
         Seed of the population and of the trees.
     warmup_days : int
         Days of history before the first instant, at least 61 (the prior is fitted on them).
+    one_prior : bool
+        Whether one prior, fitted on all of the training period, stands behind all of its instants: the trees then
+        learn to correct the prior that they will be served with, not the poorer ones of the first months. Otherwise
+        it is fitted anew every ``build.refit_days``. Evaluation always lies after the prior's data.
     build : BuildSettings
         How the training set is built.
     fit : FitParameters
@@ -47,6 +51,7 @@ class TrainSettings:
     per_instant: int = 28
     seed: int = 7
     warmup_days: int = 180
+    one_prior: bool = True
     build: BuildSettings = field(default_factory=BuildSettings)
     fit: FitParameters = field(default_factory=FitParameters)
     baselines: bool = True

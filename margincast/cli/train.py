@@ -70,7 +70,7 @@ def dataset(
         else:
             instants = instants_between(panel, first, panel.end - PURGE_NS, every)
             people = sample_population(panel, ruleset, instants, per_instant, seed)
-        own = PriorModel.fit(panel, paths=build.paths) if build.refit_days == 0 else None
+        own = PriorModel.fit(panel, paths=build.paths) if settings.one_prior else None
         schedule = PriorSchedule(panel, first, build, fixed=own, in_sample=own is not None)
         pieces = build_dataset(panel, people, schedule, build, lambda done, total: report("dataset", done, total))
         rows = write_dataset(pieces, out)

@@ -12,7 +12,9 @@ from training.fit import FitParameters, Rows, fit_booster
 
 NAMES = ("up", "down", "free", "noise")
 MONOTONE = (1, -1, 0, 0)
-QUICK = FitParameters(learning_rate=0.1, min_data_in_leaf=40, lambda_l2=1.0, max_rounds=60, patience=15, num_threads=1)
+QUICK = FitParameters(
+    shrink=1.0, learning_rate=0.1, min_data_in_leaf=40, lambda_l2=1.0, max_rounds=60, patience=15, num_threads=1
+)
 
 
 def data(n=12_000, seed=0, signal=1.0):
@@ -134,7 +136,7 @@ BOUNDS = [
     ("bagging_days", 0, -1),
     ("lambda_l2", 0.0, -0.1),
     ("max_rounds", 1, 0),
-    ("patience", 1, 0),
+    ("patience", 0, -1),
     ("shrink", 1.0, 1.1),
     ("num_threads", 1, 0),
 ]
