@@ -269,11 +269,17 @@ def _summary(dataset: Dataset, parts: Split, fitted: Fitted, calibration: Calibr
         "valid": int(parts.valid.sum()),
         "calibration": int(parts.calibration.sum()),
         "rounds": fitted.rounds,
-        "valid_loss_prior": float(fitted.history[0]),
-        "valid_loss": float(fitted.history.min()),
+        **_held_losses(fitted),
         "calibration_map": calibration.as_dict(),
         **{f"left_out_{name}": count for name, count in dataset.counts.items()},
     }
+
+
+def _held_losses(fitted: Fitted) -> dict[str, float]:
+    """Loss on the validation window without trees and at the best round; nothing where the fit did not look at it."""
+    if len(fitted.history) == 0:
+        return {}
+    return {"valid_loss_prior": float(fitted.history[0]), "valid_loss": float(fitted.history.min())}
 
 
 def _parameters(settings: TrainSettings, first: int, finish: int) -> dict[str, Any]:

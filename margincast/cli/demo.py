@@ -75,14 +75,11 @@ def demo(
 
 
 def _settings(per_instant: int, seed: int) -> TrainSettings:
-    """A training that is quick rather than the best: fewer instants, larger steps, simpler constraints."""
+    """A training that is quick rather than the best: fewer instants, a shorter warm-up."""
     from training.fit import FitParameters
     from training.pipeline import TrainSettings
 
-    fit = FitParameters(
-        seed=seed, learning_rate=0.08, max_rounds=200, patience=20, min_data_in_leaf=500, monotone_method="basic",
-        quantized=False,
-    )  # fmt: skip
+    fit = FitParameters(seed=seed)
     return TrainSettings(RULESET, every_minutes=660, per_instant=per_instant, seed=seed, warmup_days=120, fit=fit)
 
 
