@@ -35,7 +35,13 @@ SETTINGS = TrainSettings(
     warmup_days=75,
     build=BuildSettings(paths=128),
     fit=FitParameters(
-        min_data_in_leaf=150, learning_rate=0.1, max_rounds=80, patience=15, num_threads=2, monotone_method="basic"
+        min_data_in_leaf=150,
+        lambda_l2=20.0,
+        learning_rate=0.1,
+        feature_fraction=0.6,
+        max_rounds=80,
+        patience=15,
+        shrink=1.0,
     ),
 )
 
