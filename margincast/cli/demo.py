@@ -42,7 +42,7 @@ def demo(
     ),
     seed: Seed = 7,
     days: Annotated[int, typer.Option("--days", help="Length of the simulated market.", min=500)] = 1095,
-    per_instant: Annotated[int, typer.Option("--per-instant", help="Accounts sampled at each instant.", min=5)] = 16,
+    per_instant: Annotated[int, typer.Option("--per-instant", help="Accounts sampled at each instant.", min=5)] = 12,
     accounts: Annotated[int, typer.Option("--accounts", help="Accounts of the desk.", min=10)] = 200,
     top: Annotated[int, typer.Option("--top", help="Accounts to show.", min=1)] = 8,
     svg: Annotated[Path | None, typer.Option("--svg", help="Also save what is printed as a picture.")] = None,
@@ -75,12 +75,13 @@ def demo(
 
 
 def _settings(per_instant: int, seed: int) -> TrainSettings:
-    """A training that is quick rather than the best: fewer instants, a shorter warm-up."""
+    """A training that is quick rather than the best: fewer instants and paths, a shorter warm-up."""
+    from training.build import BuildSettings
     from training.fit import FitParameters
     from training.pipeline import TrainSettings
 
-    fit = FitParameters(seed=seed)
-    return TrainSettings(RULESET, every_minutes=660, per_instant=per_instant, seed=seed, warmup_days=120, fit=fit)
+    build, fit = BuildSettings(paths=1024), FitParameters(seed=seed)
+    return TrainSettings(RULESET, 660, per_instant, seed, warmup_days=120, build=build, fit=fit)
 
 
 def _market(out: Path, days: int, seed: int) -> MarketPanel:
