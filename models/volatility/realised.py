@@ -38,7 +38,7 @@ def bar_variance(open_: FloatArray, high: FloatArray, low: FloatArray, close: Fl
     --------
     >>> bar = np.array([[100.0]]), np.array([[102.0]]), np.array([[99.0]]), np.array([[101.0]])
     >>> round(float(bar_variance(*bar)[0, 0]) * 1e4, 3)
-    4.072
+    4.074
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.log(high / low)
