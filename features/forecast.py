@@ -192,9 +192,7 @@ class Moment:
     ) -> tuple[list[FloatArray], FloatArray]:
         """P(breach) of each level, and the prior's of the first; the trees are asked once for all levels."""
         n, m = len(book), len(factors)
-        prior = np.empty((n, m, len(HORIZONS)))
-        for i, k in enumerate(factors):
-            prior[:, i] = self.prior.probability(book, self.price, self.state, k)
+        prior = self.prior.probability(book, self.price, self.state, np.column_stack(factors))
         physics = np.ascontiguousarray(prior[:, 0])
         if self.predictor is None or self.features is None:
             return [np.ascontiguousarray(prior[:, i]) for i in range(m)], physics.copy()

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from models.book import BookArrays
 from models.first_passage import lookup
+from models.margin._kernel import inlined, kernel
 from models.margin.linear import barriers, tier_value, unit_factor, unit_gap
-from models.typing import Float32Array, FloatArray, IntArray
+from models.typing import Float32Array, FloatArray, Int32Array, IntArray
 
-__all__ = ["probability_kernel"]
+__all__ = ["Paths", "probability_kernel"]
 
 _NEVER = 1_000_000
 _HORIZON_STEPS = np.array([1, 4, 24, 72], np.int32)
+
+
+class Paths(NamedTuple):
+    """Scenario paths as the kernels take them: price ratios to now, float32, time last.
+
+    Shapes: S paths, A assets, 72 hours, B blocks of hours.
+    """
+
+    low: Float32Array  # (S, A, 72)
+    high: Float32Array  # (S, A, 72)
+    close: Float32Array  # (S, A, 72)
+    block_low: Float32Array  # (S, A, B) least ratio in each block
+    block_high: Float32Array  # (S, A, B)
+    path_low: Float32Array  # (A, S) least ratio of the whole path
+    path_high: Float32Array  # (A, S)
+    least: FloatArray  # (A,) of all paths
+    most: FloatArray  # (A,)
+    blocks: Int32Array  # (B + 1,) first hour of each block
 
 
 @njit(cache=True, nogil=True)
@@ -24,66 +45,57 @@ def probability_kernel(
     deviation: FloatArray,
     correlation: FloatArray,
     survival: FloatArray,
-    low: Float32Array,
-    high: Float32Array,
-    close: Float32Array,
-    block_low: Float32Array,
-    block_high: Float32Array,
-    path_low: Float32Array,
-    path_high: Float32Array,
-    least: FloatArray,
-    most: FloatArray,
-    blocks: IntArray,
+    paths: Paths,
     out: FloatArray,
 ) -> None:
-    """Fill ``out`` (n, 4) with the probability that some unit of each account breaches by each horizon.
+    """Fill ``out`` (n, L, 4) with the probability that some unit of each account breaches each level by each horizon.
 
     A unit that hangs on one price is looked up in the table of running extremes; accounts with several such
     units, or with a unit that hangs on several prices, are counted over the scenario paths, and the count is
-    shrunk towards the one-factor equivalent with the weight of two paths.
+    shrunk towards the one-factor equivalent with the weight of two paths. ``factor`` is (n, L): a path that does not
+    breach a level cannot breach one with a smaller factor, so the levels after the first look at few paths.
     """
     kinds = unit_factor(b)
-    paths = low.shape[0]
-    first = np.empty(paths, np.int32)
+    size = paths.low.shape[0]
+    first = np.empty(size, np.int32)
+    before = np.empty(size, np.int32)
     single = np.empty(4)
     counts = np.empty(4, np.int64)
+    assets, hours = len(price), paths.low.shape[2]
+    work = Scratch(
+        np.empty(assets, np.int64),
+        np.empty(assets),
+        np.empty(size, np.float32),
+        np.empty(len(paths.blocks) - 1, np.float32),
+        np.empty((3, hours), np.float32),
+        price.copy(),
+    )
     for n in range(len(factor)):
-        k = factor[n]
-        live, last, breached = _live_units(b, n, k, price)
-        if breached or live == 0:
-            out[n] = 1.0 if breached else 0.0
-            continue
-        if live == 1 and kinds[last] >= 0:
-            _single(b, last, k, kinds[last], price, deviation, survival, out[n])
-            continue
-        first[:] = _NEVER
-        single[:] = 0.0
-        for u in range(b.account_unit[n], b.account_unit[n + 1]):
-            if b.unit_leg[u + 1] > b.unit_leg[u]:
-                _count(
-                    b,
-                    u,
-                    k,
-                    price,
-                    low,
-                    high,
-                    close,
-                    block_low,
-                    block_high,
-                    path_low,
-                    path_high,
-                    least,
-                    most,
-                    blocks,
-                    first,
-                )
-                _equivalent(b, u, k, price, deviation, correlation, survival, single)
-        _tally(first, counts)
-        for h in range(4):
-            out[n, h] = (counts[h] + 2.0 * single[h]) / (paths + 2.0)
+        for level in range(factor.shape[1]):
+            k = factor[n, level]
+            live, last, breached = _live_units(b, n, k, price)
+            if breached or live == 0:
+                out[n, level] = 1.0 if breached else 0.0
+                before[:] = 0
+                continue
+            if live == 1 and kinds[last] >= 0:
+                _single(b, last, k, kinds[last], price, deviation, survival, out[n, level])
+                continue
+            if level == 0 or k > factor[n, level - 1]:
+                before[:] = 0
+            first[:] = _NEVER
+            single[:] = 0.0
+            for u in range(b.account_unit[n], b.account_unit[n + 1]):
+                if b.unit_leg[u + 1] > b.unit_leg[u]:
+                    _count(b, u, k, price, paths, before, first, work)
+                    _equivalent(b, u, k, price, deviation, correlation, survival, single)
+            before[:] = first
+            _tally(first, counts)
+            for h in range(4):
+                out[n, level, h] = (counts[h] + 2.0 * single[h]) / (size + 2.0)
 
 
-@njit(cache=True)
+@kernel
 def _live_units(b: BookArrays, n: int, k: float, price: FloatArray) -> tuple[int, int, bool]:
     """Units of account `n` that hold positions: their number, the last of them, and whether any unit is in breach."""
     live, last, breached = 0, -1, False
@@ -96,7 +108,7 @@ def _live_units(b: BookArrays, n: int, k: float, price: FloatArray) -> tuple[int
     return live, last, breached
 
 
-@njit(cache=True)
+@kernel
 def _tally(first: IntArray, counts: IntArray) -> None:
     """Number of paths that breach before each horizon."""
     counts[:] = 0
@@ -132,7 +144,7 @@ def _single(
         out[h] = min(p, 1.0)
 
 
-@njit(cache=True)
+@kernel
 def _asset_part(b: BookArrays, u: int, k: float, asset: int, p: float) -> float:
     """What one asset adds to the gap when its price is `p`; the entry prices and the cash are left out."""
     part = 0.0
@@ -150,7 +162,7 @@ def _asset_part(b: BookArrays, u: int, k: float, asset: int, p: float) -> float:
     return part
 
 
-@njit(cache=True)
+@kernel
 def _unit_assets(b: BookArrays, u: int, used: IntArray) -> int:
     """Distinct assets of a unit, written to `used`; their number."""
     m = 0
@@ -171,7 +183,7 @@ def _add(used: IntArray, m: int, asset: int) -> int:
     return m + 1
 
 
-@njit(cache=True)
+@kernel
 def _chord(
     b: BookArrays,
     u: int,
@@ -205,104 +217,130 @@ def _chord(
     return m, level, straight
 
 
-@njit(cache=True)
+class Scratch(NamedTuple):
+    """Work space of one account, so that the hot kernels allocate nothing."""
+
+    used: IntArray  # (A,) assets of the unit
+    weight: FloatArray  # (A,) slopes of the plane
+    bound: Float32Array  # (S,) least of the plane on each path
+    inside: Float32Array  # (B,) and in each block of one path
+    values: Float32Array  # (3, 72) the plane at lows, highs and closes
+    trial: FloatArray  # (A,) prices at one point
+
+
+@kernel
 def _count(
     b: BookArrays,
     u: int,
     k: float,
     price: FloatArray,
-    low: Float32Array,
-    high: Float32Array,
-    close: Float32Array,
-    block_low: Float32Array,
-    block_high: Float32Array,
-    path_low: Float32Array,
-    path_high: Float32Array,
-    least: FloatArray,
-    most: FloatArray,
-    blocks: IntArray,
-    first: IntArray,
+    paths: Paths,
+    before: Int32Array,
+    first: Int32Array,
+    w: Scratch,
 ) -> None:
-    """Lower ``first`` (S,) to the first step at which unit `u` breaches on each path, pruned by block."""
-    used = np.empty(price.shape[0], np.int64)
-    weight = np.empty(price.shape[0])
-    m, level, straight = _chord(b, u, k, price, least, most, used, weight)
-    paths = low.shape[0]
-    trial = price.copy()
-    for s in range(paths):
-        bound = level
-        for i in range(m):
-            w, a = weight[i], used[i]
-            bound += w * (path_low[s, a] if w > 0.0 else path_high[s, a])
-        if bound >= 0.0:
+    """Lower ``first`` (S,) to the first hour at which unit `u` breaches on each path, not sooner than ``before``.
+
+    Whole paths are passed over first, then blocks of hours, by the least the plane can be inside their box.
+    """
+    m, level, straight = _chord(b, u, k, price, paths.least, paths.most, w.used, w.weight)
+    _path_bounds(m, level, paths, w)
+    blocks, bound = paths.blocks, w.bound
+    for s in range(len(first)):
+        if bound[s] >= 0.0 or before[s] == _NEVER:
             continue
-        for j in range(len(blocks) - 1):
+        _block_bounds(m, level, paths, s, w)
+        for j in range(len(w.inside)):
             if blocks[j] >= first[s]:
                 break
-            bound = level
-            for i in range(m):
-                w, a = weight[i], used[i]
-                bound += w * (block_low[s, j, a] if w > 0.0 else block_high[s, j, a])
-            if bound >= 0.0:
+            if w.inside[j] >= 0.0 or blocks[j + 1] <= before[s]:
                 continue
-            step = _first_in_block(
-                b,
-                u,
-                k,
-                price,
-                trial,
-                straight,
-                level,
-                weight,
-                used,
-                m,
-                low[s],
-                high[s],
-                close[s],
-                blocks[j],
-                blocks[j + 1],
-            )
-            if step >= 0:
-                first[s] = min(first[s], step)
+            hour = _first_in_block(b, u, k, price, straight, level, m, paths, s, j, w)
+            if hour >= 0:
+                first[s] = min(first[s], hour)
                 break
 
 
-@njit(cache=True)
+@inlined
+def _path_bounds(m: int, level: float, paths: Paths, w: Scratch) -> None:
+    """Least value of the plane over the box of each whole path, shape (S,)."""
+    bound = w.bound
+    for s in range(len(bound)):
+        bound[s] = level
+    for i in range(m):
+        slope, a = np.float32(w.weight[i]), w.used[i]
+        if slope > 0.0:
+            for s in range(len(bound)):
+                bound[s] += slope * paths.path_low[a, s]
+        else:
+            for s in range(len(bound)):
+                bound[s] += slope * paths.path_high[a, s]
+
+
+@inlined
+def _block_bounds(m: int, level: float, paths: Paths, s: int, w: Scratch) -> None:
+    """Least value of the plane over the box of each block of hours of one path."""
+    for j in range(len(w.inside)):
+        w.inside[j] = level
+    for i in range(m):
+        slope, a = np.float32(w.weight[i]), w.used[i]
+        if slope > 0.0:
+            for j in range(len(w.inside)):
+                w.inside[j] += slope * paths.block_low[s, a, j]
+        else:
+            for j in range(len(w.inside)):
+                w.inside[j] += slope * paths.block_high[s, a, j]
+
+
+@inlined
 def _first_in_block(
     b: BookArrays,
     u: int,
     k: float,
     price: FloatArray,
-    trial: FloatArray,
     straight: bool,
     level: float,
-    weight: FloatArray,
-    used: IntArray,
     m: int,
-    low: Float32Array,
-    high: Float32Array,
-    close: Float32Array,
-    start: int,
-    stop: int,
+    paths: Paths,
+    s: int,
+    block: int,
+    w: Scratch,
 ) -> int:
-    """First step of a block at which all-low, all-high or all-close breaches; -1 where none does."""
+    """First hour of a block at which all-low, all-high or all-close breaches; -1 where none does."""
+    start, stop = paths.blocks[block], paths.blocks[block + 1]
     for t in range(start, stop):
-        g_low, g_high, g_close = level, level, level
-        for i in range(m):
-            w, a = weight[i], used[i]
-            g_low += w * low[t, a]
-            g_high += w * high[t, a]
-            g_close += w * close[t, a]
-        if g_low >= 0.0 and g_high >= 0.0 and g_close >= 0.0:
+        w.values[0, t] = level
+        w.values[1, t] = level
+        w.values[2, t] = level
+    for i in range(m):
+        slope, a = np.float32(w.weight[i]), w.used[i]
+        for t in range(start, stop):
+            w.values[0, t] += slope * paths.low[s, a, t]
+            w.values[1, t] += slope * paths.high[s, a, t]
+            w.values[2, t] += slope * paths.close[s, a, t]
+    for t in range(start, stop):
+        if w.values[0, t] >= 0.0 and w.values[1, t] >= 0.0 and w.values[2, t] >= 0.0:
             continue
-        if straight:
+        if straight or _breaches(b, u, k, price, m, paths, s, t, w):
             return t
-        for path in (low, high, close):
-            for i in range(m):
-                trial[used[i]] = price[used[i]] * path[t, used[i]]
-            if unit_gap(b, u, k, trial) < 0.0:
-                return t
     return -1
+
+
+@kernel
+def _breaches(
+    b: BookArrays, u: int, k: float, price: FloatArray, m: int, paths: Paths, s: int, hour: int, w: Scratch
+) -> bool:
+    """Whether the exact gap is below 0 at the hour's lows, highs or closes."""
+    for point in range(3):
+        for i in range(m):
+            a = w.used[i]
+            ratio = paths.low[s, a, hour] if point == 0 else paths.high[s, a, hour]
+            if point == 2:
+                ratio = paths.close[s, a, hour]
+            w.trial[a] = price[a] * ratio
+        if unit_gap(b, u, k, w.trial) < 0.0:
+            return True
+    return False
 
 
 @njit(cache=True)

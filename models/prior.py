@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from models._prior_kernels import probability_kernel
+from models._prior_kernels import Paths, probability_kernel
 from models.book import Book
 from models.errors import InputError, SchemaMismatchError
 from models.first_passage import ExtremeTable
 from models.market import MarketPanel, to_hourly
-from models.scenarios import BLOCKS, ScenarioPool, ScenarioSet, step_deviation
+from models.scenarios import ScenarioPool, step_deviation
 from models.typing import HORIZONS, HOUR_NS, FloatArray
 from models.volatility.forecast import HORIZON_HOURS, HarModel, VolatilityKind
 from models.volatility.seasonality import HourOfWeek, hour_of_week
@@ -40,7 +40,7 @@ class PriorState:
         Base codes.
     total_variance : ndarray, shape (A, 4)
         Forecast variance of the log price to each horizon.
-    scenarios : ScenarioSet
+    scenarios : Paths
         Joint paths from here.
     correlation : ndarray, shape (A, A)
         Correlation of daily moves.
@@ -49,7 +49,7 @@ class PriorState:
     as_of: int
     assets: tuple[str, ...]
     total_variance: FloatArray
-    scenarios: ScenarioSet
+    scenarios: Paths
     correlation: FloatArray
 
     @property
@@ -223,12 +223,13 @@ class PriorModel:
             Prices now.
         state : PriorState
             From `state` or `state_from`.
-        factor : ndarray, shape (n,)
-            Level as a multiple of maintenance: the call factor for a call, 1 for liquidation.
+        factor : ndarray, shape (n,) or (n, L)
+            Levels as multiples of maintenance: the call factor for a call, 1 for liquidation. Several levels are
+            quickest in falling order.
 
         Returns
         -------
-        ndarray, shape (n, 4)
+        ndarray, shape (n, 4) or (n, L, 4)
             In [0, 1], non-decreasing over the horizons; 1 for accounts that are in breach now.
 
         Raises
@@ -238,28 +239,20 @@ class PriorModel:
         """
         if book.assets != state.assets:
             raise InputError("book.assets", book.assets, f"the assets of the state, {state.assets}")
-        out = np.empty((len(book), len(HORIZONS)))
-        s = state.scenarios
+        factors = np.ascontiguousarray(factor if np.ndim(factor) == 2 else np.asarray(factor)[:, None], np.float64)
+        out = np.empty((*factors.shape, len(HORIZONS)))
         probability_kernel(
             book.arrays,
             np.ascontiguousarray(price, np.float64),
-            np.ascontiguousarray(factor, np.float64),
+            factors,
             state.sigma,
             state.correlation,
             self.extremes.survival,
-            s.low,
-            s.high,
-            s.close,
-            s.block_low,
-            s.block_high,
-            s.path_low,
-            s.path_high,
-            s.least,
-            s.most,
-            BLOCKS,
+            state.scenarios,
             out,
         )
-        return np.maximum.accumulate(out, axis=1)
+        np.maximum.accumulate(out, axis=2, out=out)
+        return out if np.ndim(factor) == 2 else out[:, 0]
 
     def to_arrays(self) -> dict[str, Any]:
         """Everything as arrays, for a bundle; `from_arrays` is the inverse."""

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from models._prior_kernels import Paths
 from models.errors import InputError
 from models.market import MarketPanel
 from models.typing import BoolArray, Float32Array, FloatArray, IntArray
 
-__all__ = ["BLOCKS", "ScenarioPool", "ScenarioSet", "step_deviation"]
+__all__ = ["BLOCKS", "ScenarioPool", "step_deviation"]
 
 BLOCKS = np.array([0, 1, 4, 12, 24, 36, 48, 60, 72], np.int32)
 """Steps at which the pruning blocks start; the horizons are among them."""
@@ -135,7 +136,7 @@ class ScenarioPool:
         low, high, close = (np.ascontiguousarray(c, np.float32) for c in cube)
         return cls(panel.assets, low, high, close, np.nan_to_num(correlation, nan=1.0), proxy)
 
-    def at(self, deviation: FloatArray) -> ScenarioSet:
+    def at(self, deviation: FloatArray) -> Paths:
         """Scale the windows to the deviations forecast now.
 
         Parameters
@@ -145,15 +146,17 @@ class ScenarioPool:
 
         Returns
         -------
-        ScenarioSet
+        Paths
             Price ratios to now.
         """
-        low, high, close, block_low, block_high = _scale(
-            self.low, self.high, self.close, np.ascontiguousarray(deviation, np.float32)
-        )
-        path_low, path_high = block_low.min(axis=1), block_high.max(axis=1)
-        least, most = path_low.min(axis=0).astype(np.float64), path_high.max(axis=0).astype(np.float64)
-        return ScenarioSet(low, high, close, block_low, block_high, path_low, path_high, least, most)
+        s_n, a_n, t_n = self.low.shape
+        path, block, whole = (s_n, a_n, t_n), (s_n, a_n, len(BLOCKS) - 1), (a_n, s_n)
+        shapes = (path, path, path, block, block, whole, whole)
+        low, high, close, block_low, block_high, path_low, path_high = (np.empty(x, np.float32) for x in shapes)
+        least, most = np.empty(a_n), np.empty(a_n)
+        out = Paths(low, high, close, block_low, block_high, path_low, path_high, least, most, BLOCKS)
+        _scale(self.low, self.high, self.close, np.ascontiguousarray(deviation, np.float32), out)
+        return out
 
 
 def _standardised(
@@ -184,58 +187,36 @@ def _standardised(
     return cube, complete
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ScenarioSet:
-    """Scenario paths at one instant, as price ratios to now, laid out for the kernel.
-
-    Parameters
-    ----------
-    low, high, close : ndarray of float32, shape (S, 72, A)
-        Ratio at each hour.
-    block_low, block_high : ndarray of float32, shape (S, 8, A)
-        Least and greatest ratio in each pruning block.
-    path_low, path_high : ndarray of float32, shape (S, A)
-        Least and greatest ratio of the whole path.
-    least, most : ndarray, shape (A,)
-        Least and greatest ratio of all paths.
-    """
-
-    low: Float32Array
-    high: Float32Array
-    close: Float32Array
-    block_low: Float32Array
-    block_high: Float32Array
-    path_low: Float32Array
-    path_high: Float32Array
-    least: FloatArray
-    most: FloatArray
-
-
 @njit(cache=True)
 def _scale(
-    low: Float32Array, high: Float32Array, close: Float32Array, deviation: Float32Array
-) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array, Float32Array]:
+    low: Float32Array,
+    high: Float32Array,
+    close: Float32Array,
+    deviation: Float32Array,
+    out: Paths,
+) -> None:
+    """Fill the paths and their bounds."""
     s_n, a_n, t_n = low.shape
-    blocks = BLOCKS
-    out_low = np.empty((s_n, t_n, a_n), np.float32)
-    out_high = np.empty((s_n, t_n, a_n), np.float32)
-    out_close = np.empty((s_n, t_n, a_n), np.float32)
-    block_low = np.full((s_n, len(blocks) - 1, a_n), np.float32(np.inf))
-    block_high = np.zeros((s_n, len(blocks) - 1, a_n), np.float32)
+    out.block_low[:] = np.inf
+    out.block_high[:] = 0.0
     for s in range(s_n):
         for a in range(a_n):
             level = np.float32(1.0)
             k = 0
             for t in range(t_n):
-                if t == blocks[k + 1]:
+                if t == out.blocks[k + 1]:
                     k += 1
                 d = deviation[a, t]
                 bottom = level * np.exp(low[s, a, t] * d)
                 top = level * np.exp(high[s, a, t] * d)
                 level = level * np.exp(close[s, a, t] * d)
-                out_low[s, t, a] = bottom
-                out_high[s, t, a] = top
-                out_close[s, t, a] = level
-                block_low[s, k, a] = min(block_low[s, k, a], bottom)
-                block_high[s, k, a] = max(block_high[s, k, a], top)
-    return out_low, out_high, out_close, block_low, block_high
+                out.low[s, a, t] = bottom
+                out.high[s, a, t] = top
+                out.close[s, a, t] = level
+                out.block_low[s, a, k] = min(out.block_low[s, a, k], bottom)
+                out.block_high[s, a, k] = max(out.block_high[s, a, k], top)
+            out.path_low[a, s] = out.block_low[s, a].min()
+            out.path_high[a, s] = out.block_high[s, a].max()
+    for a in range(a_n):
+        out.least[a] = out.path_low[a].min()
+        out.most[a] = out.path_high[a].max()

@@ -271,9 +271,7 @@ class _Moments:
             rows = order[edges[r] : edges[r + 1]]
             state = model.state_from(book.assets, total[:, hour[r]], hourly.start + (int(hour[r]) + 1) * step)
             sigma[r] = state.sigma
-            here = book.take(rows)
-            for level in range(2):
-                out[rows, level] = model.probability(here, self.price[r], state, levels[rows, level])
+            out[rows] = model.probability(book.take(rows), self.price[r], state, levels[rows])
         return sigma, out
 
 

@@ -120,7 +120,7 @@ def monotone_report(
     predictor: MarginCallPredictor,
     population: Population,
     schedule: PriorSchedule,
-    instants: int = 8,
+    instants: int = 48,
 ) -> MonotoneReport:
     """Check that P rises with horizon and leverage, on the accounts of a few instants.
 

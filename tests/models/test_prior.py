@@ -86,7 +86,7 @@ def test_joint_probability_equals_brute_force_over_the_paths(
     first = np.full(len(s.low), 999)
     for i in range(len(s.low)):
         for t in range(72):
-            points = (price * p[i, t].astype(np.float64) for p in (s.low, s.high, s.close))
+            points = (price * p[i, :, t].astype(np.float64) for p in (s.low, s.high, s.close))
             if any(unit_gap(held.arrays, u, k, x) < 0 for x in points for u in (0, 1)):
                 first[i] = t
                 break
@@ -94,6 +94,9 @@ def test_joint_probability_equals_brute_force_over_the_paths(
     found = _probability(prior, market, held)[0]
     assert share[-1] > 0.02
     assert found == pytest.approx(share, abs=2.5 / len(s.low))
+    both = prior.probability(held, price, state, np.array([[k, 1.0]]))[0]
+    assert both[0].tolist() == found.tolist()
+    assert both[1].tolist() == _probability(prior, market, held, 1.0)[0].tolist()
 
 
 def test_one_price_uses_both_barriers(prior: PriorModel, market: MarketPanel) -> None:
@@ -173,7 +176,7 @@ def test_round_trip_through_arrays(prior: PriorModel, market: MarketPanel) -> No
 
 def test_an_unknown_asset_moves_with_the_market(prior: PriorModel, market: MarketPanel) -> None:
     state = prior.state_from(("BTC", "NEW"), np.full((2, 4), 1e-4), market.end)
-    assert np.array_equal(state.scenarios.close[:, :, 0], state.scenarios.close[:, :, 1])
+    assert np.array_equal(state.scenarios.close[:, 0], state.scenarios.close[:, 1])
     assert prior.correlation(("BTC", "NEW")).tolist() == [[1.0, 1.0], [1.0, 1.0]]
 
 
