@@ -4,7 +4,9 @@ The sampled population (60% on one price, the rest on several, some with coin co
 two sizes. Each size is predicted by the command in a process of its own; the rate leaves the start-up out by
 difference, and the memory of both sizes is printed side by side.
 
-Run ``python -m benchmarks.bench_predict [--model FOLDER]``.
+Run ``python -m benchmarks.bench_predict [--market FOLDER --model FOLDER]``; without them a market is simulated and a
+quick model trained. Time goes mostly to accounts on several prices, and grows with how many of their paths come near a
+call: a simulated market in a wild hour is harder than a quiet real one.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import numpy as np
 from features.sources import load_panel, simulate_market, write_panel
 from features.sources.accounts import write_account_columns
 from models.market import MarketPanel
+from models.predictor import MarginCallPredictor
 from training.pipeline import TrainSettings, save_training, train
 from training.population import sample_population
 
@@ -32,20 +35,24 @@ ASSETS = ("BTC", "ETH", "SOL", "XRP", "LTC")
 def main() -> None:
     """Prepare a market, a model and two account files; time the command on both in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a model folder for these assets; a quick one is trained if absent")
+    parser.add_argument("--market", type=Path, help="market folder; simulated if absent")
+    parser.add_argument("--model", type=Path, help="model folder trained on that market; a quick one if absent")
     parser.add_argument("--accounts", type=int, nargs=2, default=(20_000, 100_000))
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_panel(simulate_market(ASSETS, days=500, seed=1), root / "market")
-        panel = load_panel(root / "market")
+        if chosen.market is None:
+            write_panel(simulate_market(ASSETS, days=500, seed=1), root / "market")
+        market = chosen.market or root / "market"
+        assets = None if chosen.model is None else MarginCallPredictor.load(chosen.model).prior.pool.assets
+        panel = load_panel(market, assets=assets)
         model = chosen.model or _model(panel, root / "model")
         files = {n: _accounts(panel, n, root / f"{n}.jsonl") for n in chosen.accounts}
         seen: dict[int, list[tuple[float, float]]] = {n: [] for n in files}
         for _ in range(chosen.rounds + 1):
             for n, path in files.items():
-                seen[n].append(_run(path, root / "market", model, root / f"{n}.parquet"))
+                seen[n].append(_run(path, market, model, root / f"{n}.parquet"))
     _report(seen)
 
 

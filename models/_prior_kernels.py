@@ -9,13 +9,15 @@ from numba import njit
 
 from models.book import BookArrays
 from models.first_passage import lookup
-from models.margin._kernel import inlined, kernel
+from models.margin._kernel import fast, inlined, kernel
 from models.margin.linear import barriers, tier_value, unit_factor, unit_gap
-from models.typing import Float32Array, FloatArray, Int32Array, IntArray
+from models.typing import BoolArray, Float32Array, FloatArray, Int32Array, IntArray
 
 __all__ = ["Paths", "probability_kernel"]
 
 _NEVER = 1_000_000
+_TILE = 512
+_OWN_PATHS = 2.0  # weight of the one-factor equivalent, in paths
 _HORIZON_STEPS = np.array([1, 4, 24, 72], np.int32)
 
 
@@ -55,44 +57,70 @@ def probability_kernel(
     shrunk towards the one-factor equivalent with the weight of two paths. ``factor`` is (n, L): a path that does not
     breach a level cannot breach one with a smaller factor, so the levels after the first look at few paths.
     """
-    kinds = unit_factor(b)
     size = paths.low.shape[0]
-    first = np.empty(size, np.int32)
-    before = np.empty(size, np.int32)
-    single = np.empty(4)
+    weight = _OWN_PATHS / (size + _OWN_PATHS)
+    joint = _looked_up(b, price, factor, deviation, correlation, survival, weight, out)
+    first, before = np.empty(_TILE, np.int32), np.empty(_TILE, np.int32)
     counts = np.empty(4, np.int64)
-    assets, hours = len(price), paths.low.shape[2]
     work = Scratch(
-        np.empty(assets, np.int64),
-        np.empty(assets),
-        np.empty(size, np.float32),
+        np.empty(len(price), np.int64),
+        np.empty(len(price)),
+        np.empty(_TILE, np.float32),
         np.empty(len(paths.blocks) - 1, np.float32),
-        np.empty((3, hours), np.float32),
+        np.empty((3, paths.low.shape[2]), np.float32),
         price.copy(),
     )
+    for base in range(0, size, _TILE):  # a tile of paths stays in the cache while all accounts walk through it
+        n_paths = min(_TILE, size - base)
+        for n in range(len(factor)):
+            before[:] = 0
+            for level in range(factor.shape[1]):
+                if not joint[n, level]:
+                    continue
+                k = factor[n, level]
+                if level > 0 and k > factor[n, level - 1]:
+                    before[:] = 0
+                first[:] = _NEVER
+                for u in range(b.account_unit[n], b.account_unit[n + 1]):
+                    if b.unit_leg[u + 1] > b.unit_leg[u]:
+                        _count(b, u, k, price, paths, base, n_paths, before, first, work)
+                before[:] = first
+                _tally(first[:n_paths], counts)
+                for h in range(4):
+                    out[n, level, h] += counts[h] / (size + _OWN_PATHS)
+
+
+@njit(cache=True, nogil=True)
+def _looked_up(
+    b: BookArrays,
+    price: FloatArray,
+    factor: FloatArray,
+    deviation: FloatArray,
+    correlation: FloatArray,
+    survival: FloatArray,
+    weight: float,
+    out: FloatArray,
+) -> BoolArray:
+    """Fill what needs no paths; say which rows (n, L) are to be counted, and put the weight of two paths there."""
+    kinds = unit_factor(b)
+    joint = np.zeros(factor.shape, np.bool_)
+    single = np.empty(4)
     for n in range(len(factor)):
         for level in range(factor.shape[1]):
             k = factor[n, level]
             live, last, breached = _live_units(b, n, k, price)
             if breached or live == 0:
                 out[n, level] = 1.0 if breached else 0.0
-                before[:] = 0
-                continue
-            if live == 1 and kinds[last] >= 0:
+            elif live == 1 and kinds[last] >= 0:
                 _single(b, last, k, kinds[last], price, deviation, survival, out[n, level])
-                continue
-            if level == 0 or k > factor[n, level - 1]:
-                before[:] = 0
-            first[:] = _NEVER
-            single[:] = 0.0
-            for u in range(b.account_unit[n], b.account_unit[n + 1]):
-                if b.unit_leg[u + 1] > b.unit_leg[u]:
-                    _count(b, u, k, price, paths, before, first, work)
-                    _equivalent(b, u, k, price, deviation, correlation, survival, single)
-            before[:] = first
-            _tally(first, counts)
-            for h in range(4):
-                out[n, level, h] = (counts[h] + 2.0 * single[h]) / (size + 2.0)
+            else:
+                joint[n, level] = True
+                single[:] = 0.0
+                for u in range(b.account_unit[n], b.account_unit[n + 1]):
+                    if b.unit_leg[u + 1] > b.unit_leg[u]:
+                        _equivalent(b, u, k, price, deviation, correlation, survival, single)
+                out[n, level] = weight * single
+    return joint
 
 
 @kernel
@@ -167,15 +195,15 @@ def _unit_assets(b: BookArrays, u: int, used: IntArray) -> int:
     """Distinct assets of a unit, written to `used`; their number."""
     m = 0
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
-        m = _add(used, m, b.leg_asset[i])
+        m = _note(used, m, b.leg_asset[i])
     for j in range(b.unit_coll[u], b.unit_coll[u + 1]):
         if b.coll_asset[j] >= 0:
-            m = _add(used, m, b.coll_asset[j])
+            m = _note(used, m, b.coll_asset[j])
     return m
 
 
 @njit(cache=True, inline="always")
-def _add(used: IntArray, m: int, asset: int) -> int:
+def _note(used: IntArray, m: int, asset: int) -> int:
     for i in range(m):
         if used[i] == asset:
             return m
@@ -222,7 +250,7 @@ class Scratch(NamedTuple):
 
     used: IntArray  # (A,) assets of the unit
     weight: FloatArray  # (A,) slopes of the plane
-    bound: Float32Array  # (S,) least of the plane on each path
+    bound: Float32Array  # (512,) least of the plane on each path of a tile
     inside: Float32Array  # (B,) and in each block of one path
     values: Float32Array  # (3, 72) the plane at lows, highs and closes
     trial: FloatArray  # (A,) prices at one point
@@ -235,61 +263,61 @@ def _count(
     k: float,
     price: FloatArray,
     paths: Paths,
+    base: int,
+    n_paths: int,
     before: Int32Array,
     first: Int32Array,
     w: Scratch,
 ) -> None:
-    """Lower ``first`` (S,) to the first hour at which unit `u` breaches on each path, not sooner than ``before``.
+    """Lower ``first`` of the paths from ``base`` on to the first hour at which unit `u` breaches on each.
+
+    Never sooner than ``before``.
 
     Whole paths are passed over first, then blocks of hours, by the least the plane can be inside their box.
     """
     m, level, straight = _chord(b, u, k, price, paths.least, paths.most, w.used, w.weight)
-    _path_bounds(m, level, paths, w)
+    _path_bounds(m, level, paths, base, n_paths, w)
     blocks, bound = paths.blocks, w.bound
-    for s in range(len(first)):
+    for s in range(n_paths):
         if bound[s] >= 0.0 or before[s] == _NEVER:
             continue
-        _block_bounds(m, level, paths, s, w)
+        _block_bounds(m, level, paths, base + s, w)
         for j in range(len(w.inside)):
             if blocks[j] >= first[s]:
                 break
             if w.inside[j] >= 0.0 or blocks[j + 1] <= before[s]:
                 continue
-            hour = _first_in_block(b, u, k, price, straight, level, m, paths, s, j, w)
+            hour = _first_in_block(b, u, k, price, straight, level, m, paths, base + s, j, w)
             if hour >= 0:
                 first[s] = min(first[s], hour)
                 break
 
 
 @inlined
-def _path_bounds(m: int, level: float, paths: Paths, w: Scratch) -> None:
+def _path_bounds(m: int, level: float, paths: Paths, base: int, n: int, w: Scratch) -> None:
     """Least value of the plane over the box of each whole path, shape (S,)."""
-    bound = w.bound
-    for s in range(len(bound)):
-        bound[s] = level
+    for s in range(n):
+        w.bound[s] = level
     for i in range(m):
         slope, a = np.float32(w.weight[i]), w.used[i]
         if slope > 0.0:
-            for s in range(len(bound)):
-                bound[s] += slope * paths.path_low[a, s]
+            _add(w.bound, slope, paths.path_low[a, base : base + n], n)
         else:
-            for s in range(len(bound)):
-                bound[s] += slope * paths.path_high[a, s]
+            _add(w.bound, slope, paths.path_high[a, base : base + n], n)
 
 
 @inlined
 def _block_bounds(m: int, level: float, paths: Paths, s: int, w: Scratch) -> None:
     """Least value of the plane over the box of each block of hours of one path."""
-    for j in range(len(w.inside)):
+    n = len(w.inside)
+    for j in range(n):
         w.inside[j] = level
     for i in range(m):
         slope, a = np.float32(w.weight[i]), w.used[i]
         if slope > 0.0:
-            for j in range(len(w.inside)):
-                w.inside[j] += slope * paths.block_low[s, a, j]
+            _add(w.inside, slope, paths.block_low[s, a], n)
         else:
-            for j in range(len(w.inside)):
-                w.inside[j] += slope * paths.block_high[s, a, j]
+            _add(w.inside, slope, paths.block_high[s, a], n)
 
 
 @inlined
@@ -308,22 +336,30 @@ def _first_in_block(
 ) -> int:
     """First hour of a block at which all-low, all-high or all-close breaches; -1 where none does."""
     start, stop = paths.blocks[block], paths.blocks[block + 1]
-    for t in range(start, stop):
-        w.values[0, t] = level
-        w.values[1, t] = level
-        w.values[2, t] = level
+    n = stop - start
+    at_low, at_high, at_close = w.values[0], w.values[1], w.values[2]
+    for t in range(n):
+        at_low[t] = level
+        at_high[t] = level
+        at_close[t] = level
     for i in range(m):
         slope, a = np.float32(w.weight[i]), w.used[i]
-        for t in range(start, stop):
-            w.values[0, t] += slope * paths.low[s, a, t]
-            w.values[1, t] += slope * paths.high[s, a, t]
-            w.values[2, t] += slope * paths.close[s, a, t]
-    for t in range(start, stop):
-        if w.values[0, t] >= 0.0 and w.values[1, t] >= 0.0 and w.values[2, t] >= 0.0:
+        _add(at_low, slope, paths.low[s, a, start:stop], n)
+        _add(at_high, slope, paths.high[s, a, start:stop], n)
+        _add(at_close, slope, paths.close[s, a, start:stop], n)
+    for t in range(n):
+        if at_low[t] >= 0.0 and at_high[t] >= 0.0 and at_close[t] >= 0.0:
             continue
-        if straight or _breaches(b, u, k, price, m, paths, s, t, w):
-            return t
+        if straight or _breaches(b, u, k, price, m, paths, s, start + t, w):
+            return start + t
     return -1
+
+
+@fast
+def _add(out: Float32Array, slope: float, ratio: Float32Array, n: int) -> None:
+    """Add ``slope * ratio`` to the first `n` values; loops from 0 over slices, which the compiler vectorises."""
+    for t in range(n):
+        out[t] += slope * ratio[t]
 
 
 @kernel

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunk", "instant", "model_folder", "names", "open_market", "open_model", "read_books", "read_chunks"]
 
-CHUNK = 20_000
+CHUNK = 10_000
 HOME = Path("mlruns")
 REGISTERED = "models:/"
 
