@@ -87,9 +87,8 @@ def _report(seen: dict[int, list[tuple[float, float]]]) -> None:
     middle = {n: statistics.median(t for t, _ in runs[1:]) for n, runs in seen.items()}
     memory = {n: statistics.median(m for _, m in runs[1:]) for n, runs in seen.items()}
     for n in (small, large):
-        print(
-            f"{n:>9,} accounts  {middle[n]:6.2f} s  {n / middle[n]:>9,.0f} accounts/s with start-up  {memory[n]:6.0f} MB"
-        )
+        rate = n / middle[n]
+        print(f"{n:>9,} accounts {middle[n]:7.2f} s {rate:>10,.0f} accounts/s with start-up {memory[n]:6.0f} MB")
     rate = (large - small) / max(middle[large] - middle[small], 1e-9)
     print(f"{rate:,.0f} accounts/s at four horizons without start-up ({os.cpu_count()} cores)")
 

@@ -43,7 +43,9 @@ class Runtime:
         self.clock = clock
         self.pool = ThreadPoolExecutor(settings.threads, "margincast")
         self.problem = "the market is not loaded yet"
-        self._files = MarketFiles(settings)
+        predictor = model.predictor
+        trained = () if predictor is None else predictor.metadata.get("assets", predictor.prior.pool.assets)
+        self._files = MarketFiles(settings, trained)
         self._engine: Engine | None = None
         self._lock = threading.Lock()
         self._counts = {"accounts": 0, "failures": 0, "recommendations": 0, "market_reloads": 0}

@@ -47,7 +47,7 @@ class Settings:
     bar : str
         Bar of the market files, for example ``"1h"``.
     assets : tuple of str
-        Assets to load; empty: all there are.
+        Assets to load; empty: those of the model, all there are where there is no model.
     history_days : int
         Days of history kept in memory, in [60, 3650].
     refresh_seconds : float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.errors import MargincastError
@@ -55,10 +55,14 @@ class MarketFiles:
     ----------
     settings : Settings
         ``market``, ``bar``, ``assets`` and ``history_days`` are used.
+    trained : sequence of str
+        Assets of the model, loaded where the settings name none: columns about the market as a whole mean what they
+        meant in training only over the same assets.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trained: Sequence[str] = ()) -> None:
         self._settings = settings
+        self._assets = tuple(settings.assets or trained) or None
         self._seen: Fingerprint | None = None
 
     def read(self) -> MarketPanel | None:
@@ -79,7 +83,7 @@ class MarketFiles:
         now = fingerprint(self._settings.market)
         if now == self._seen:
             return None
-        panel = load_panel(self._settings.market, assets=self._settings.assets or None, bar=self._settings.bar)
+        panel = load_panel(self._settings.market, assets=self._assets, bar=self._settings.bar)
         self._seen = now
         return panel.between(panel.end - self._settings.history_days * DAY_NS, panel.end)
 

@@ -73,3 +73,13 @@ def test_a_bundle_that_is_broken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bundle.json").write_text("{")
     with pytest.raises(ModelError):
         load_model(str(tmp_path))
+
+
+def test_the_assets_of_the_model_are_loaded_where_the_settings_name_none(tmp_path: Path) -> None:
+    write_panel(simulate_market(("BTC", "ETH", "SOL"), days=70, seed=1), tmp_path)
+    settings = Settings(market=str(tmp_path), history_days=60)
+    trained = MarketFiles(settings, ["SOL", "BTC"]).read()
+    named = MarketFiles(Settings(market=str(tmp_path), history_days=60, assets=("ETH",)), ["SOL", "BTC"]).read()
+    assert trained is not None
+    assert named is not None
+    assert (trained.assets, named.assets) == (("SOL", "BTC"), ("ETH",))
