@@ -14,11 +14,13 @@ from models.typing import FloatArray, IntArray
 
 __all__ = ["RuleTable"]
 
+_CURRENCIES = ("USDT", "USDC", "USD")
+
 
 class RuleTable:
     """What the ruleset allows as of each row: tradable symbols, collateral, and leverage by size."""
 
-    def __init__(self, name: str, assets: tuple[str, ...], as_of: IntArray) -> None:
+    def __init__(self, name: str, assets: tuple[str, ...], as_of: IntArray, currency: str | None = None) -> None:
         days, day = np.unique(as_of // 86_400_000_000_000, return_inverse=True)
         found: dict[int, tuple[int, Ruleset]] = {}
         version = np.zeros(len(days), np.int64)
@@ -26,7 +28,10 @@ class RuleTable:
             rules = load_ruleset(name, datetime.fromtimestamp(int(value) * 86_400, UTC))
             version[i] = found.setdefault(id(rules), (len(found), rules))[0]
         self.version = version[day]
-        self.tiers = [[_try(rules.tier, f"{a}/USDT:USDT") for a in assets] for _, rules in found.values()]
+        rulesets = [rules for _, rules in found.values()]
+        self.currency = currency or _settlement(rulesets, assets)
+        pair = f"{self.currency}:{self.currency}"
+        self.tiers = [[_try(rules.tier, f"{a}/{pair}") for a in assets] for rules in rulesets]
         table = np.array([[t is not None for t in row] for row in self.tiers], np.bool_).reshape(-1, len(assets))
         self.usdc = all(_try(rules.haircut, "USDC") is not None for _, rules in found.values())
         haircuts = [[_try(rules.haircut, a) is not None for a in assets] for _, rules in found.values()]
@@ -46,6 +51,14 @@ class RuleTable:
                     # the call level asks for maintenance / call ratio, so leverage ends below its inverse too
                     out[where] = np.fmin(tier.max_leverage[slot], 0.7 / np.maximum(tier.rate[slot], 1e-9))
         return out
+
+
+def _settlement(rulesets: list[Ruleset], assets: tuple[str, ...]) -> str:
+    """Give the first of the usual settlement currencies in which the ruleset lists one of the assets."""
+    for currency in _CURRENCIES:
+        if any(_try(r.tier, f"{a}/{currency}:{currency}") is not None for r in rulesets for a in assets):
+            return currency
+    return _CURRENCIES[0]
 
 
 def _try(find: Callable[[str], TierSchedule], name: str) -> TierSchedule | None:

@@ -163,7 +163,7 @@ class Population:
 
 
 def sample_population(
-    panel: MarketPanel, ruleset: str, instants: IntArray, per_instant: int, seed: int, currency: str = "USDT"
+    panel: MarketPanel, ruleset: str, instants: IntArray, per_instant: int, seed: int, currency: str | None = None
 ) -> Population:
     """Sample accounts that are above their call level as of each instant; nothing later than the instant is read.
 
@@ -179,8 +179,8 @@ def sample_population(
         Most accounts of one instant; fewer where fewer of those drawn survived.
     seed : int
         Seed of every draw.
-    currency : str
-        Settlement currency.
+    currency : str, optional
+        Settlement currency; by default the first of USDT, USDC, USD in which the ruleset lists one of the assets.
 
     Returns
     -------
@@ -206,10 +206,12 @@ def sample_population(
 class _Draw:
     """All draws for one call, in arrays of shape (n,) or (n, 5)."""
 
-    def __init__(self, panel: MarketPanel, ruleset: str, as_of: IntArray, seed: int, currency: str) -> None:
-        self.panel, self.ruleset, self.as_of, self.currency = panel, ruleset, as_of, currency
+    def __init__(self, panel: MarketPanel, ruleset: str, as_of: IntArray, seed: int, currency: str | None) -> None:
+        self.panel, self.ruleset, self.as_of = panel, ruleset, as_of
         self.rng = np.random.default_rng(seed)
         self.n = len(as_of)
+        self.rules = RuleTable(ruleset, panel.assets, as_of, currency)
+        self.currency = self.rules.currency
         self.kind = self.rng.choice(len(TYPES), self.n, p=[k.share for k in TYPES])
         self._prices()
         self._legs()
@@ -226,7 +228,6 @@ class _Draw:
         then = np.maximum(now - np.maximum(np.rint(age).astype(np.int64), 1), 0)
         close = self.panel.close.T
         self.now, self.then = close[now], close[then]
-        self.rules = RuleTable(self.ruleset, self.panel.assets, self.as_of)
         known = self.panel.row_closed(self.as_of)[:, None] >= 1
         self.usable = np.isfinite(self.now) & np.isfinite(self.then) & self.rules.tradable & known
 
@@ -348,7 +349,7 @@ class _Draw:
     def _collateral_columns(self, names: ObjectArray) -> Columns:
         wallet = np.where(self.isolated, 0.1 * self.equity, self.cash)
         held = np.flatnonzero(self.coin >= 0)
-        second = "USDC" if self.rules.usdc else self.currency
+        second = "USDC" if self.rules.usdc and self.currency != "USDC" else self.currency
         stable = np.where(np.arange(self.n) % 4 == 3, second, self.currency).astype(object)
         row = np.concatenate([np.arange(self.n), held])
         order = np.argsort(row, kind="stable")

@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.sources import simulate_market
 from models.book import Book
 from models.errors import InputError
+from models.instrument import parse_symbol
 from models.margin.levels import margin_levels
+from models.margin.rulesets import ruleset_names
 from tests.training.markets import HOUR, market
 from training.population import TYPES, sample_population
 
@@ -118,3 +121,15 @@ def test_bad_arguments_are_refused(panel, instants):
         sample_population(panel, "generic-linear", instants, 0, 0)
     with pytest.raises(InputError, match="instants"):
         sample_population(panel, "generic-linear", instants[::-1], 5, 0)
+
+
+@pytest.mark.parametrize("ruleset", ruleset_names())
+def test_every_ruleset_gives_accounts_that_its_own_rules_take(ruleset):
+    panel = simulate_market(("BTC", "ETH"), days=100, seed=1)
+    drawn = sample_population(panel, ruleset, np.array([panel.end]), 30, seed=1)
+    book, failures = Book.from_columns(drawn.accounts, drawn.positions, drawn.collateral, panel.assets)
+    assert failures == []
+    assert len(book) == 30
+    settled = {parse_symbol(s).settle for s in drawn.positions["symbol"]}
+    assert settled == set(drawn.accounts["currency"])
+    assert settled == ({"USDC"} if ruleset == "hyperliquid" else {"USDT"})
