@@ -129,8 +129,13 @@ def choose_calibration(
     block: IntArray,
     kinds: tuple[Kind, ...] = ("identity", "platt", "beta"),
     folds: int = 5,
+    least_blocks: int = 26,
 ) -> Calibration:
     """Choose the kind by cross-validated log loss over blocks of time, then fit it on all rows.
+
+    A map is kept only for a gain that stands out: more than twice its standard error over the blocks, on at least
+    half a year of weeks. A quiet or a wild season shifts the outcomes of some weeks together; a map learned from it
+    would carry that season into the next.
 
     Parameters
     ----------
@@ -139,9 +144,11 @@ def choose_calibration(
     block : ndarray of int64, shape (n,)
         Block of time of each row (a week, say); a block is never cut between folds. Neighbouring blocks share a fold.
     kinds : tuple of str
-        Candidates; the first wins ties, and stays if there are fewer than ``folds`` blocks.
+        Candidates; the first stays unless another stands out.
     folds : int
         Number of folds, at least 2.
+    least_blocks : int
+        Fewest blocks to choose on, at least ``folds``.
 
     Returns
     -------
@@ -151,7 +158,7 @@ def choose_calibration(
     Raises
     ------
     InputError
-        If ``folds`` is below 2.
+        If ``folds`` is below 2 or ``least_blocks`` below ``folds``.
 
     Examples
     --------
@@ -160,20 +167,30 @@ def choose_calibration(
     """
     if folds < 2:
         raise InputError("folds", folds, "at least 2")
+    if least_blocks < folds:
+        raise InputError("least_blocks", least_blocks, f"at least folds, {folds}")
     _, place = np.unique(block, return_inverse=True)
-    if len(y) == 0 or int(place.max()) + 1 < folds:
+    blocks = int(place.max()) + 1 if len(place) else 0
+    if blocks < least_blocks:
         return fit_calibration(logit, y, kinds[0])
-    fold = place * folds // (int(place.max()) + 1)
+    fold = place * folds // blocks
 
-    def score(kind: Kind) -> float:
-        total = 0.0
+    def losses(kind: Kind) -> FloatArray:
+        """Log loss of each block, by maps fitted on the other folds."""
+        out = np.empty(len(y))
         for k in range(folds):
             held = fold == k
             p = fit_calibration(logit[~held], y[~held], kind)(logit[held])
-            total -= float(np.log(np.clip(np.where(y[held] > 0.5, p, 1.0 - p), 1e-12, 1.0)).sum())
-        return total
+            out[held] = -np.log(np.clip(np.where(y[held] > 0.5, p, 1.0 - p), 1e-12, 1.0))
+        return np.asarray(np.bincount(place, out, minlength=blocks), np.float64)
 
-    return fit_calibration(logit, y, min(kinds, key=score))
+    base = losses(kinds[0])
+    best, most = kinds[0], 0.0
+    for kind in kinds[1:]:
+        gain = base - losses(kind)
+        if gain.sum() > max(most, 2.0 * float(np.std(gain, ddof=1)) * np.sqrt(blocks)):
+            best, most = kind, float(gain.sum())
+    return fit_calibration(logit, y, best)
 
 
 def _log_p(logit: FloatArray) -> FloatArray:

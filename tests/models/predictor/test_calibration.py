@@ -50,6 +50,28 @@ def test_a_calibrated_logit_is_left_alone():
     np.testing.assert_allclose(found(x), sigmoid(x), atol=0.02)
 
 
+def test_a_season_that_moves_whole_weeks_is_not_learned():
+    """Weeks share a shock; the window happens to be quiet on average, by less than weeks differ."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(-3, 1.2, 40_000)
+    week = np.repeat(np.arange(40), 1000)
+    shock = rng.normal(-0.15, 1.0, 40)
+    y = (rng.uniform(size=len(x)) < sigmoid(x + shock[week])).astype(float)
+    assert choose_calibration(x, y, week).kind == "identity"
+    assert choose_calibration(x, y, week, least_blocks=41).kind == "identity"
+
+
+def test_few_weeks_are_not_enough_even_for_a_clear_distortion():
+    rng = np.random.default_rng(1)
+    true = rng.normal(-2, 1.2, 20_000)
+    y = (rng.uniform(size=20_000) < sigmoid(true)).astype(float)
+    week = np.repeat(np.arange(20), 1000)
+    assert choose_calibration(2.0 * true, y, week).kind == "identity"
+    assert choose_calibration(2.0 * true, y, week, least_blocks=20).kind != "identity"
+    with pytest.raises(InputError, match="least_blocks"):
+        choose_calibration(true, y, week, least_blocks=4)
+
+
 def test_too_few_blocks_or_one_class_give_the_identity():
     x = np.linspace(-1, 1, 50)
     assert choose_calibration(x, (x > 0).astype(float), np.arange(50) // 25).kind == "identity"
