@@ -70,8 +70,15 @@ def demo(
     console.print(_plan_table(desk))
     _quality(console, scored.metrics)
     if svg is not None:
-        console.save_svg(str(svg), title="margincast demo (simulated market)")
+        svg.write_text(_picture(console.export_svg(title="margincast demo (simulated market)")), encoding="utf-8")
     note(_next_steps(out))
+
+
+def _picture(svg: str) -> str:
+    """Leave out the fonts that rich would load from a public host: the reader's own monospace will do."""
+    import re
+
+    return re.sub(r"@font-face\s*\{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 
 def _settings(per_instant: int, seed: int) -> TrainSettings:
