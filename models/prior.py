@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from models._prior_kernels import Paths, probability_kernel
+from models._path_kernels import Paths
+from models._prior_kernels import probability_kernel
 from models.book import Book
 from models.errors import InputError, SchemaMismatchError
 from models.first_passage import ExtremeTable

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from models._prior_kernels import Paths
+from models._path_kernels import Paths
 from models.errors import InputError
 from models.market import MarketPanel
 from models.typing import BoolArray, Float32Array, FloatArray, IntArray
