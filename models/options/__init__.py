@@ -1,0 +1,1 @@
+"""European options: Black-76 prices and greeks, implied volatility and its surface."""
