@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 from models.margin._kernel import inlined
+from models.options.batch import black76_fast
 
 __all__ = ["black76", "normal_cdf"]
 
@@ -24,9 +25,4 @@ def black76(forward: float, strike: float, deviation: float, is_call: bool) -> f
 
     `deviation` is the volatility times the root of the years to expiry, >= 0; at 0 the price is the intrinsic value.
     """
-    if deviation <= 0.0 or forward <= 0.0:
-        return max(forward - strike, 0.0) if is_call else max(strike - forward, 0.0)
-    d1 = math.log(forward / strike) / deviation + 0.5 * deviation
-    if is_call:
-        return forward * normal_cdf(d1) - strike * normal_cdf(d1 - deviation)
-    return strike * normal_cdf(deviation - d1) - forward * normal_cdf(-d1)
+    return black76_fast(forward, strike, deviation, is_call)
