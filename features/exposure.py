@@ -10,6 +10,7 @@ from numba import njit
 
 from models.book import BookArrays
 from models.margin.linear import barriers
+from models.margin.sheets import sheet_value
 from models.typing import FloatArray, IntArray
 
 __all__ = ["DEFAULT_LOADING", "Scratch", "collect", "new_scratch", "risk_weights", "unit_distance"]
@@ -121,24 +122,49 @@ def _unit(b: BookArrays, u: int, k: float, price: FloatArray, s: Scratch, isolat
     s.unit_seen[-1] = 0
     equity = b.unit_cash[u]
     s.sums[CASH] += max(equity, 0.0)
-    required = 0.0
+    required = b.unit_offset[u] + k * b.unit_floor[u]
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
         a, q = b.leg_asset[i], b.leg_quantity[i]
         value = q * price[a]
         size = abs(value)
-        row = _row(b.tier_start, b.tier_floor, b.leg_tier[i], size)
+        at = b.leg_size[i] * price[a]
+        row = _row(b.tier_start, b.tier_floor, b.leg_tier[i], at)
         equity += value - q * b.leg_entry[i]
-        required += k * (b.tier_rate[row] * size - b.tier_offset[row])
+        required += k * (b.tier_rate[row] * at - b.tier_offset[row])
         _touch(a, s.seen)
         _touch(a, s.unit_seen)
-        s.delta[a] += value - k * b.tier_rate[row] * size
+        s.delta[a] += value - k * b.tier_rate[row] * at
         s.net[a] += value
         s.gross[a] += size
         s.sums[GROSS] += size
         s.sums[SQUARES] += size * size
         s.sums[SHORT] += size if q < 0.0 else 0.0
         s.sums[ISOLATED] += size if isolated else 0.0
+    for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
+        worth, need = _sheet(b, h, k, price, s)
+        equity += worth
+        required += need
     return equity + _collateral(b, u, price, s), required
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sheet(b: BookArrays, h: int, k: float, price: FloatArray, s: Scratch) -> tuple[float, float]:
+    """Equity and requirement of a sheet; its exposure is that of its slope."""
+    a = b.sheet_asset[h]
+    start, step, p = b.sheet_from[h], b.sheet_step[h], price[a]
+    worth, need = b.sheet_equity[h, 0], b.sheet_maintenance[h, 0]
+    slope = (sheet_value(start, step, worth, p * 1.005) - sheet_value(start, step, worth, p * 0.995)) * 100.0
+    steeper = (sheet_value(start, step, need, p * 1.005) - sheet_value(start, step, need, p * 0.995)) * 100.0
+    size = b.sheet_gross[h] * p
+    _touch(a, s.seen)
+    _touch(a, s.unit_seen)
+    s.delta[a] += slope - k * steeper
+    s.net[a] += slope
+    s.gross[a] += size
+    s.sums[GROSS] += size
+    s.sums[SQUARES] += size * size
+    s.sums[SHORT] += size if slope < 0.0 else 0.0
+    return sheet_value(start, step, worth, p), k * sheet_value(start, step, need, p)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -59,9 +59,8 @@ def asset_part(b: BookArrays, u: int, k: float, asset: int, p: float) -> float:
     part = 0.0
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
         if b.leg_asset[i] == asset:
-            value = b.leg_quantity[i] * p
-            part += value - k * tier_value(
-                b.tier_start, b.tier_floor, b.tier_rate, b.tier_offset, b.leg_tier[i], abs(value)
+            part += b.leg_quantity[i] * p - k * tier_value(
+                b.tier_start, b.tier_floor, b.tier_rate, b.tier_offset, b.leg_tier[i], b.leg_size[i] * p
             )
     for j in range(b.unit_coll[u], b.unit_coll[u + 1]):
         if b.coll_asset[j] == asset:

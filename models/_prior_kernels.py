@@ -9,7 +9,7 @@ from models._path_kernels import NEVER, TILE, Paths, Scratch, asset_part, count_
 from models.book import BookArrays
 from models.first_passage import lookup
 from models.margin._kernel import kernel
-from models.margin.linear import barriers, unit_factor, unit_gap
+from models.margin.linear import barriers, unit_factor, unit_gap, unit_is_live
 from models.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["probability_kernel"]
@@ -61,7 +61,7 @@ def probability_kernel(
                     before[:] = 0
                 first[:] = NEVER
                 for u in range(b.account_unit[n], b.account_unit[n + 1]):
-                    if b.unit_leg[u + 1] > b.unit_leg[u]:
+                    if unit_is_live(b, u):
                         count_breaches(b, u, k, price, paths, base, n_paths, before, first, work)
                 before[:] = first
                 _tally(first[:n_paths], counts)
@@ -96,7 +96,7 @@ def _looked_up(
                 joint[n, level] = True
                 single[:] = 0.0
                 for u in range(b.account_unit[n], b.account_unit[n + 1]):
-                    if b.unit_leg[u + 1] > b.unit_leg[u]:
+                    if unit_is_live(b, u):
                         _equivalent(b, u, k, price, deviation, correlation, survival, single)
                 out[n, level] = weight * single
     return joint
@@ -107,7 +107,7 @@ def _live_units(b: BookArrays, n: int, k: float, price: FloatArray) -> tuple[int
     """Units of account `n` that hold positions: their number, the last of them, and whether any unit is in breach."""
     live, last, breached = 0, -1, False
     for u in range(b.account_unit[n], b.account_unit[n + 1]):
-        if b.unit_leg[u + 1] > b.unit_leg[u]:
+        if unit_is_live(b, u):
             live += 1
             last = u
         if unit_gap(b, u, k, price) < 0.0:

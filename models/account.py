@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from typing import Any as CsaTerms  # CSA-PENDING
 from typing import Literal
 
 from msgspec import Struct
 
 from models.errors import InputError
 from models.instrument import is_stable, parse_symbol
+from models.margin.rulesets.loader import LENDERS, ruleset_model
 
 __all__ = ["Account", "Collateral", "Position", "validate_account"]
 
@@ -26,7 +28,7 @@ class Position(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     symbol : str
         ccxt unified symbol.
     quantity : float
-        Base units, > 0 long, < 0 short, not zero.
+        Base units, > 0 long, < 0 short, not zero; dollars of contract value where settled in coin (futures).
     entry_price : float
         Average entry price in quote units, > 0.
     margin_mode : {"cross", "isolated"}
@@ -35,6 +37,8 @@ class Position(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Margin assigned to an isolated position, in settlement currency.
     leverage : float or None
         Leverage chosen for the position, >= 1; sets its initial margin. The ruleset's default where None.
+    implied_volatility : float or None
+        Mark volatility of an option, a fraction a year; that of the market's surface where None.
     """
 
     symbol: str
@@ -43,6 +47,7 @@ class Position(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     margin_mode: Literal["cross", "isolated"] = "cross"
     isolated_margin: float | None = None
     leverage: float | None = None
+    implied_volatility: float | None = None
 
 
 class Collateral(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +58,7 @@ class Collateral(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     asset : str
         Asset code.
     quantity : float
-        Units of the asset. Only the account currency may be negative (a wallet that owes).
+        Units of the asset. Negative is owed: the account currency anywhere, other assets where the ruleset lends.
     """
 
     asset: str
@@ -77,6 +82,8 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Balances of the cross wallet.
     positions : tuple of Position
         Open positions.
+    csa : CsaTerms or None
+        Terms of the credit support annex, for ruleset ``"csa"``.
 
     Examples
     --------
@@ -92,6 +99,7 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     currency: str
     collateral: tuple[Collateral, ...] = ()
     positions: tuple[Position, ...] = ()
+    csa: CsaTerms | None = None
 
 
 def validate_account(account: Account) -> None:
@@ -121,24 +129,27 @@ def validate_account(account: Account) -> None:
         raise InputError("account_id", account.account_id, "a non-empty name")
     if account.as_of.tzinfo is None:
         raise InputError("as_of", account.as_of.isoformat(), "a time with a zone, for example 2025-03-01T12:00:00Z")
-    if not is_stable(account.currency):
+    model = ruleset_model(account.ruleset)
+    if model == "linear" and not is_stable(account.currency):
         raise InputError("currency", account.currency, "a dollar or dollar stable coin (linear margin)")
     for i, item in enumerate(account.collateral):
-        _check_collateral(f"collateral[{i}]", item, account.currency)
+        _check_collateral(f"collateral[{i}]", item, account.currency, model)
     for i, position in enumerate(account.positions):
-        _check_position(f"positions[{i}]", position)
+        _check_position(f"positions[{i}]", position, model)
 
 
-def _check_collateral(path: str, item: Collateral, currency: str) -> None:
+def _check_collateral(path: str, item: Collateral, currency: str, model: str) -> None:
     if not math.isfinite(item.quantity):
         raise InputError(f"{path}.quantity", item.quantity, "a finite number")
-    if item.quantity < 0 and item.asset != currency:
+    if item.quantity < 0 and item.asset != currency and model not in LENDERS:
         raise InputError(f"{path}.quantity", item.quantity, ">= 0 (only the account currency may be owed)")
 
 
-def _check_position(path: str, position: Position) -> None:
+def _check_position(path: str, position: Position, model: str) -> None:
     instrument = parse_symbol(position.symbol)
-    if instrument.kind not in ("perpetual", "future") or not instrument.linear or not is_stable(instrument.settle):
+    if model != "linear":
+        pass  # which kinds a model takes is checked where its ruleset is at hand, by the book
+    elif instrument.kind not in ("perpetual", "future") or not instrument.linear or not is_stable(instrument.settle):
         raise InputError(
             f"{path}.symbol", position.symbol, "a linear perpetual or future settled in a dollar stable coin"
         )
@@ -148,6 +159,9 @@ def _check_position(path: str, position: Position) -> None:
         raise InputError(f"{path}.entry_price", position.entry_price, "a finite price > 0")
     if position.leverage is not None and not (math.isfinite(position.leverage) and position.leverage >= 1):
         raise InputError(f"{path}.leverage", position.leverage, "a finite number >= 1")
+    vol = position.implied_volatility
+    if vol is not None and not (math.isfinite(vol) and 0 < vol <= 10):
+        raise InputError(f"{path}.implied_volatility", vol, "a fraction a year in (0, 10], for example 0.55")
     margin = position.isolated_margin
     if position.margin_mode == "isolated" and (margin is None or not math.isfinite(margin) or margin < 0):
         raise InputError(f"{path}.isolated_margin", margin, "the margin of the isolated position, >= 0")

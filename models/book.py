@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models._csr import gather
 from models.account import Account
 from models.errors import Failure
+from models.margin.blocks import BlockArrays, take_blocks
+from models.margin.sheets import NODES, SLICE_HOURS
 from models.typing import FloatArray, Int32Array, IntArray, ObjectArray
 
-__all__ = ["Book", "BookArrays", "account_columns"]
+__all__ = ["NEVER", "Book", "BookArrays", "account_columns", "linear_defaults", "no_sheets"]
 
 Columns = Mapping[str, Any]
 
@@ -30,11 +33,20 @@ class BookArrays(NamedTuple):
     account_unit: Int32Array  # (n+1,) account -> its units
     account_call_factor: FloatArray  # (n,) call requirement / maintenance
     account_release_factor: FloatArray  # (n,) release / initial
+    account_initial_factor: FloatArray  # (n,) initial requirement is at least so many times maintenance
+    account_numeraire: Int32Array  # (n,) asset in which amounts are reported, -1 the dollar
     unit_cash: FloatArray  # (u,) settlement-currency balance
+    unit_floor: FloatArray  # (u,) part of maintenance that no price moves (debt in stable coins)
+    unit_offset: FloatArray  # (u,) part of the requirement that is the same at every level (< 0: a credit line)
+    unit_initial: FloatArray  # (u,) part of the initial requirement that no price moves
+    unit_release: FloatArray  # (u,) what the release level adds
     unit_leg: Int32Array  # (u+1,) unit -> its legs
     leg_asset: Int32Array  # (l,) index into Book.assets
     leg_quantity: FloatArray  # (l,) base units, signed
     leg_entry: FloatArray  # (l,) entry price
+    leg_size: FloatArray  # (l,) the maintenance schedule is taken at size * price, >= 0
+    leg_funding: FloatArray  # (l,) base units that funding is paid on, signed; 0 where none is
+    leg_expiry: IntArray  # (l,) settlement, nanoseconds; the largest int64 where there is none
     leg_tier: Int32Array  # (l,) maintenance schedule
     leg_initial_rate: FloatArray  # (l,) 1 / leverage
     unit_coll: Int32Array  # (u+1,) unit -> its collateral rows
@@ -49,6 +61,14 @@ class BookArrays(NamedTuple):
     sched_floor: FloatArray
     sched_rate: FloatArray
     sched_offset: FloatArray
+    unit_sheet: Int32Array  # (u+1,) unit -> its sheets, none where everything is linear
+    sheet_asset: Int32Array  # (h,) index into Book.assets
+    sheet_gross: FloatArray  # (h,) base units of all its positions
+    sheet_from: FloatArray  # (h,) log price of the first node
+    sheet_step: FloatArray  # (h,) log price between nodes
+    sheet_equity: FloatArray  # (h, slices, nodes) what the sheet adds to equity
+    sheet_maintenance: FloatArray  # (h, slices, nodes) and to maintenance
+    sheet_initial: FloatArray  # (h, nodes) and to the initial requirement now
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +93,9 @@ class Book:
         Asset code of each collateral row.
     stale_after_minutes : ndarray of float64, shape (n,)
         Age of the market at which the ruleset calls it stale.
+    blocks : BlockArrays or None
+        Options and scenario margin; None where the book has none. What reads prices needs a book that
+        `models.margin.valuation.valued` has given its sheets.
     """
 
     account_id: ObjectArray
@@ -83,6 +106,7 @@ class Book:
     leg_symbol: ObjectArray
     coll_name: ObjectArray
     stale_after_minutes: FloatArray
+    blocks: BlockArrays | None = None
 
     def __len__(self) -> int:
         return len(self.account_id)
@@ -175,18 +199,23 @@ class Book:
         """
         rows = np.asarray(rows, np.int64)
         a = self.arrays
-        units, account_unit = _gather(a.account_unit, rows)
-        legs, unit_leg = _gather(a.unit_leg, units)
-        colls, unit_coll = _gather(a.unit_coll, units)
+        units, account_unit = gather(a.account_unit, rows)
+        legs, unit_leg = gather(a.unit_leg, units)
+        colls, unit_coll = gather(a.unit_coll, units)
+        sheets, unit_sheet = gather(a.unit_sheet, units)
         arrays = a._replace(
             account_unit=account_unit,
             account_call_factor=a.account_call_factor[rows],
             account_release_factor=a.account_release_factor[rows],
-            unit_cash=a.unit_cash[units],
+            account_initial_factor=a.account_initial_factor[rows],
+            account_numeraire=a.account_numeraire[rows],
             unit_leg=unit_leg,
             unit_coll=unit_coll,
+            unit_sheet=unit_sheet,
+            **{n: getattr(a, n)[units] for n in _UNIT},
             **{n: getattr(a, n)[legs] for n in _LEG},
             **{n: getattr(a, n)[colls] for n in _COLL},
+            **{n: getattr(a, n)[sheets] for n in _SHEET},
         )
         return Book(
             self.account_id[rows],
@@ -197,20 +226,88 @@ class Book:
             self.leg_symbol[legs],
             self.coll_name[colls],
             self.stale_after_minutes[rows],
+            None if self.blocks is None else take_blocks(self.blocks, units),
         )
 
 
-_LEG = ("leg_asset", "leg_quantity", "leg_entry", "leg_tier", "leg_initial_rate")
+NEVER = np.iinfo(np.int64).max
+"""Settlement of a leg that has none."""
+
+
+def linear_defaults(n: int, units: int, leg_quantity: FloatArray) -> dict[str, Any]:
+    """Columns of `BookArrays` for accounts that are linear perpetuals in dollars, and nothing else.
+
+    Parameters
+    ----------
+    n : int
+        Number of accounts.
+    units : int
+        Number of margin units.
+    leg_quantity : ndarray, shape (l,)
+        Base units of each leg, signed.
+
+    Returns
+    -------
+    dict
+        Every column that is not cash, legs, collateral, tiers or ratios.
+    """
+    return {
+        "account_initial_factor": np.zeros(n),
+        "account_numeraire": np.full(n, -1, np.int32),
+        **{name: np.zeros(units) for name in _UNIT[1:]},
+        "leg_size": np.abs(leg_quantity),
+        "leg_funding": leg_quantity,
+        "leg_expiry": np.full(len(leg_quantity), NEVER, np.int64),
+        **no_sheets(units),
+    }
+
+
+def no_sheets(units: int) -> dict[str, Any]:
+    """The sheet columns of a book that has none.
+
+    Parameters
+    ----------
+    units : int
+        Number of margin units.
+
+    Returns
+    -------
+    dict
+        Columns of `BookArrays`.
+    """
+    return {
+        "unit_sheet": np.zeros(units + 1, np.int32),
+        "sheet_asset": np.zeros(0, np.int32),
+        "sheet_gross": np.zeros(0),
+        "sheet_from": np.zeros(0),
+        "sheet_step": np.zeros(0),
+        "sheet_equity": np.zeros((0, len(SLICE_HOURS), NODES)),
+        "sheet_maintenance": np.zeros((0, len(SLICE_HOURS), NODES)),
+        "sheet_initial": np.zeros((0, NODES)),
+    }
+
+
+_UNIT = ("unit_cash", "unit_floor", "unit_offset", "unit_initial", "unit_release")
+_LEG = (
+    "leg_asset",
+    "leg_quantity",
+    "leg_entry",
+    "leg_size",
+    "leg_funding",
+    "leg_expiry",
+    "leg_tier",
+    "leg_initial_rate",
+)
 _COLL = ("coll_asset", "coll_quantity", "coll_schedule")
-
-
-def _gather(pointer: Int32Array, rows: IntArray) -> tuple[IntArray, Int32Array]:
-    """Items of the CSR rows, and the pointer of the result."""
-    counts = (pointer[rows + 1] - pointer[rows]).astype(np.int64)
-    out = np.zeros(len(rows) + 1, np.int32)
-    out[1:] = np.cumsum(counts)
-    items = np.arange(out[-1], dtype=np.int64) + np.repeat(pointer[rows] - out[:-1], counts)
-    return items, out
+_SHEET = (
+    "sheet_asset",
+    "sheet_gross",
+    "sheet_from",
+    "sheet_step",
+    "sheet_equity",
+    "sheet_maintenance",
+    "sheet_initial",
+)
 
 
 def account_columns(accounts: Sequence[Account]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -234,6 +331,7 @@ def account_columns(accounts: Sequence[Account]) -> tuple[dict[str, Any], dict[s
             "as_of": np.array([_nanoseconds(a) for a in accounts], np.int64),
             "ruleset": _objects([a.ruleset for a in accounts]),
             "currency": _objects([a.currency for a in accounts]),
+            "csa": _objects([a.csa for a in accounts]),
         },
         {
             "row": np.array([i for i, _ in pos], np.int64),
@@ -243,6 +341,7 @@ def account_columns(accounts: Sequence[Account]) -> tuple[dict[str, Any], dict[s
             "margin_mode": _objects([p.margin_mode for _, p in pos]),
             "isolated_margin": np.array([_number(p.isolated_margin) for _, p in pos], np.float64),
             "leverage": np.array([_number(p.leverage) for _, p in pos], np.float64),
+            "implied_volatility": np.array([_number(p.implied_volatility) for _, p in pos], np.float64),
         },
         {
             "row": np.array([i for i, _ in coll], np.int64),
@@ -264,7 +363,7 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _objects(values: list[str]) -> ObjectArray:
+def _objects(values: list[Any]) -> ObjectArray:
     out = np.empty(len(values), object)
     out[:] = values
     return out

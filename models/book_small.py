@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from models.account import Account, Position, validate_account
-from models.book import Book, BookArrays
+from models.book import NEVER, Book, BookArrays, linear_defaults
 from models.errors import UnknownAssetError, UnknownSymbolError
 from models.instrument import is_stable, parse_symbol
 from models.margin.rulesets import Ruleset, load_ruleset
@@ -87,13 +88,23 @@ class BookMaker:
         """
         rows = _Rows()
         for account in accounts:
+            rules = load_ruleset(account.ruleset, account.as_of)
+            if rules.model != "linear":
+                return self._general(accounts)
             validate_account(account)
-            self._account(account, load_ruleset(account.ruleset, account.as_of), rows)
+            self._account(account, rules, rows)
         return self._book(accounts, rows)
+
+    def _general(self, accounts: Sequence[Account]) -> Book:
+        book, failures = Book.from_accounts(accounts, self.assets)
+        if failures:
+            raise failures[0].error()
+        return book
 
     def _account(self, account: Account, rules: Ruleset, rows: _Rows) -> None:
         rows.call_factor.append(1.0 / rules.call_ratio)
         rows.release_factor.append(rules.release_factor)
+        rows.initial_factor.append(rules.initial_factor)
         rows.stale.append(float(rules.stale_after_minutes))
         cash = 0.0
         for item in account.collateral:
@@ -115,7 +126,8 @@ class BookMaker:
         rows.account_unit.append(len(rows.cash))
 
     def _leg(self, position: Position, rules: Ruleset, rows: _Rows) -> None:
-        base = parse_symbol(position.symbol).base
+        instrument = parse_symbol(position.symbol)
+        base = instrument.base
         if base not in self._asset:
             known = ", ".join(self.assets[:20])
             raise UnknownSymbolError(
@@ -127,6 +139,8 @@ class BookMaker:
         rows.leg_asset.append(self._asset[base])
         rows.leg_quantity.append(position.quantity)
         rows.leg_entry.append(position.entry_price)
+        rows.leg_funding.append(position.quantity if instrument.kind == "perpetual" else 0.0)
+        rows.leg_expiry.append(NEVER if instrument.expiry is None else int(instrument.expiry.timestamp()) * 10**9)
         rows.leg_tier.append(self._tiers.add(tier))
         rows.leg_initial_rate.append(1.0 / (min(leverage, most) if most == most else leverage))
         rows.leg_symbol.append(position.symbol)
@@ -139,23 +153,30 @@ class BookMaker:
 
     def _book(self, accounts: Sequence[Account], rows: _Rows) -> Book:
         tiers, ratios = self._tiers.tables, self._ratios.tables
+        units, quantity = len(rows.cash), np.array(rows.leg_quantity, np.float64)
+        plain: dict[str, Any] = linear_defaults(len(accounts), units, quantity) | {
+            "account_initial_factor": np.array(rows.initial_factor),
+            "leg_funding": np.array(rows.leg_funding, np.float64),
+            "leg_expiry": np.array(rows.leg_expiry, np.int64),
+        }
+        tables: dict[str, Any] = dict(zip(_TIERS + _RATIOS, (*tiers[:4], *ratios[:4]), strict=True))
         arrays = BookArrays(
-            np.array(rows.account_unit, np.int32),
-            np.array(rows.call_factor),
-            np.array(rows.release_factor),
-            np.array(rows.cash),
-            np.array(rows.unit_leg, np.int32),
-            np.array(rows.leg_asset, np.int32),
-            np.array(rows.leg_quantity, np.float64),
-            np.array(rows.leg_entry, np.float64),
-            np.array(rows.leg_tier, np.int32),
-            np.array(rows.leg_initial_rate, np.float64),
-            np.array(rows.unit_coll, np.int32),
-            np.array(rows.coll_asset, np.int32),
-            np.array(rows.coll_quantity, np.float64),
-            np.array(rows.coll_schedule, np.int32),
-            *tiers[:4],
-            *ratios[:4],
+            account_unit=np.array(rows.account_unit, np.int32),
+            account_call_factor=np.array(rows.call_factor),
+            account_release_factor=np.array(rows.release_factor),
+            unit_cash=np.array(rows.cash),
+            unit_leg=np.array(rows.unit_leg, np.int32),
+            leg_asset=np.array(rows.leg_asset, np.int32),
+            leg_quantity=quantity,
+            leg_entry=np.array(rows.leg_entry, np.float64),
+            leg_tier=np.array(rows.leg_tier, np.int32),
+            leg_initial_rate=np.array(rows.leg_initial_rate, np.float64),
+            unit_coll=np.array(rows.unit_coll, np.int32),
+            coll_asset=np.array(rows.coll_asset, np.int32),
+            coll_quantity=np.array(rows.coll_quantity, np.float64),
+            coll_schedule=np.array(rows.coll_schedule, np.int32),
+            **tables,
+            **plain,
         )
         return Book(
             _objects([a.account_id for a in accounts]),
@@ -169,24 +190,48 @@ class BookMaker:
         )
 
 
+_TIERS = ("tier_start", "tier_floor", "tier_rate", "tier_offset")
+_RATIOS = ("sched_start", "sched_floor", "sched_rate", "sched_offset")
+
+
 class _Rows:
     """Growing columns."""
 
     __slots__ = (
-        "account_unit", "call_factor", "cash", "coll_asset", "coll_name", "coll_quantity", "coll_schedule", "leg_asset",
-        "leg_entry", "leg_initial_rate", "leg_quantity", "leg_symbol", "leg_tier", "release_factor", "stale",
-        "unit_coll", "unit_leg",
+        "account_unit",
+        "call_factor",
+        "cash",
+        "coll_asset",
+        "coll_name",
+        "coll_quantity",
+        "coll_schedule",
+        "initial_factor",
+        "leg_asset",
+        "leg_entry",
+        "leg_expiry",
+        "leg_funding",
+        "leg_initial_rate",
+        "leg_quantity",
+        "leg_symbol",
+        "leg_tier",
+        "release_factor",
+        "stale",
+        "unit_coll",
+        "unit_leg",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.account_unit, self.unit_leg, self.unit_coll = [0], [0], [0]
         self.call_factor: list[float] = []
         self.release_factor: list[float] = []
+        self.initial_factor: list[float] = []
         self.stale: list[float] = []
         self.cash: list[float] = []
         self.leg_asset: list[int] = []
         self.leg_quantity: list[float] = []
         self.leg_entry: list[float] = []
+        self.leg_funding: list[float] = []
+        self.leg_expiry: list[int] = []
         self.leg_tier: list[int] = []
         self.leg_initial_rate: list[float] = []
         self.leg_symbol: list[str] = []

@@ -144,6 +144,20 @@ class Failure:
     field: str
     message: str
 
+    def error(self) -> MargincastError:
+        """Give the reason as an error to raise.
+
+        Returns
+        -------
+        MargincastError
+            With the message, the code and the field of the failure.
+        """
+        found = MargincastError(self.message)
+        found.code = self.code
+        if self.field:
+            found.field = self.field  # type: ignore[attr-defined]
+        return found
+
     @classmethod
     def from_error(cls, error: MargincastError, row: int = -1, account_id: str = "") -> Failure:
         """Turn an error of the tree into a failure row.

@@ -29,7 +29,7 @@ __all__ = [
     "vertex_bound",
 ]
 
-NET: Final = 0  # sum of signed leg quantities
+NET: Final = 0  # base units that funding is paid on, signed
 EQUITY: Final = 1  # slope of equity
 MAINTENANCE: Final = 2  # slope of maintenance
 FROM: Final = 3  # the lines hold from this price
@@ -76,7 +76,7 @@ def collect_slots(b: BookArrays, u: int, w: Work) -> int:
     count = 0
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
         s, count = _slot(b.leg_asset[i], w.slot, w.lines, count)
-        w.lines[NET, s] += b.leg_quantity[i]
+        w.lines[NET, s] += b.leg_funding[i]
     for j in range(b.unit_coll[u], b.unit_coll[u + 1]):
         if b.coll_asset[j] >= 0:
             s, count = _slot(b.coll_asset[j], w.slot, w.lines, count)
@@ -144,31 +144,35 @@ def fit_lines(b: BookArrays, u: int, w: Work, count: int) -> Fit:
     for s in range(count):
         w.lines[EQUITY, s] = w.lines[MAINTENANCE, s] = w.lines[FROM, s] = 0.0
         w.lines[TO, s] = np.inf
-    equity = b.unit_cash[u]
-    maintenance = 0.0
-    gross = abs(equity)
+    equity = b.unit_cash[u] - b.unit_offset[u]
+    maintenance = b.unit_floor[u]
+    gross = abs(equity) + abs(maintenance)
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
-        q, tier = b.leg_quantity[i], b.leg_tier[i]
+        q, size, tier = b.leg_quantity[i], b.leg_size[i], b.leg_tier[i]
         s = _find(b.leg_asset[i], w.slot)
-        k = _piece(b.tier_start, b.tier_floor, tier, abs(q) * w.lines[AT, s])
-        _narrow(w.lines, s, b.tier_start, b.tier_floor, tier, k, abs(q))
+        k = _piece(b.tier_start, b.tier_floor, tier, size * w.lines[AT, s])
+        _narrow(w.lines, s, b.tier_start, b.tier_floor, tier, k, size)
         w.lines[EQUITY, s] += q
         equity -= q * b.leg_entry[i]
         gross += abs(q) * (b.leg_entry[i] + w.lines[AT, s] + abs(w.lines[PAID, s]))
-        w.lines[MAINTENANCE, s] += abs(q) * b.tier_rate[k]
+        w.lines[MAINTENANCE, s] += size * b.tier_rate[k]
         maintenance -= b.tier_offset[k]
+        gross += abs(size * b.tier_rate[k]) * w.lines[AT, s] + abs(b.tier_offset[k])
     for j in range(b.unit_coll[u], b.unit_coll[u + 1]):
         q, schedule, a = b.coll_quantity[j], b.coll_schedule[j], b.coll_asset[j]
         if a < 0:
             equity += tier_value(b.sched_start, b.sched_floor, b.sched_rate, b.sched_offset, schedule, q)
-            gross += q
+            gross += abs(q)
             continue
         s = _find(a, w.slot)
+        gross += abs(q) * w.lines[AT, s]
+        if q < 0.0:
+            w.lines[EQUITY, s] += q
+            continue
         k = _piece(b.sched_start, b.sched_floor, schedule, q * w.lines[AT, s])
         _narrow(w.lines, s, b.sched_start, b.sched_floor, schedule, k, q)
         w.lines[EQUITY, s] += q * b.sched_rate[k]
         equity -= b.sched_offset[k]
-        gross += q * w.lines[AT, s]
     return Fit(equity, maintenance, gross)
 
 
@@ -217,13 +221,13 @@ def slot_values(b: BookArrays, u: int, k: float, w: Work, count: int) -> float:
     """Value of each slot's part of the gap at prices ``w.ends[0]`` and ``w.ends[1]``; the part without price."""
     for s in range(count):
         w.lines[LEFT, s] = w.lines[RIGHT, s] = 0.0
-    const = b.unit_cash[u]
+    const = b.unit_cash[u] - b.unit_offset[u] - k * b.unit_floor[u]
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
-        q = b.leg_quantity[i]
+        q, size = b.leg_quantity[i], b.leg_size[i]
         s = _find(b.leg_asset[i], w.slot)
         for side in range(2):
             value = tier_value(
-                b.tier_start, b.tier_floor, b.tier_rate, b.tier_offset, b.leg_tier[i], abs(q) * w.ends[side, s]
+                b.tier_start, b.tier_floor, b.tier_rate, b.tier_offset, b.leg_tier[i], size * w.ends[side, s]
             )
             w.lines[LEFT + side, s] += q * (w.ends[side, s] - b.leg_entry[i]) - k * value
     for j in range(b.unit_coll[u], b.unit_coll[u + 1]):

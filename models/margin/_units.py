@@ -159,7 +159,10 @@ def _find_breaches(
         if c == 0:
             out.stage[u] = stage
             point_gap(b, u, factor[0], t, w, count, bar, point_of(mode, stage))
-            out.amount[u] = unit_initial(b, u, factor[0], w.price) - unit_equity(b, u, w.price) + paid(t, w, count, bar)
+            need = unit_initial(b, u, factor[0], b.account_initial_factor[n], w.price)
+            out.amount[u] = need - unit_equity(b, u, w.price) + paid(t, w, count, bar)
+            if b.account_numeraire[n] >= 0:
+                out.amount[u] /= w.price[b.account_numeraire[n]]
         elif c == 1:
             last = stage
     if out.bar[u, 1] >= 0:

@@ -8,11 +8,18 @@ Blocks of one unit add up, so the gap of a unit is a sum over assets.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from models.typing import BoolArray, FloatArray, Int32Array
+import numpy as np
 
-__all__ = ["BlockArrays"]
+from models._csr import gather, pointer
+from models.typing import BoolArray, FloatArray, Int32Array, IntArray
+
+__all__ = ["BLOCK_MODELS", "HOURS_A_YEAR", "BlockArrays", "moved_in_time", "take_blocks"]
+
+HOURS_A_YEAR: Final = 8760.0
+BLOCK_MODELS: Final = ("deribit-standard", "srm", "regt", "scenario")
+"""Margin models that are computed block by block; the place of each is its number in ``block_model``."""
 
 
 class BlockArrays(NamedTuple):
@@ -40,3 +47,61 @@ class BlockArrays(NamedTuple):
     expiry_rate: FloatArray  # (e,) continuously compounded discount rate a year
     expiry_future: FloatArray  # (e,) net base units of futures with this expiry, signed
     parameter: FloatArray  # (p,) parameters of the models, laid out as each model says
+
+
+def take_blocks(b: BlockArrays, units: IntArray) -> BlockArrays:
+    """Blocks of some units, in their order.
+
+    Parameters
+    ----------
+    b : BlockArrays
+        Blocks of a book.
+    units : ndarray of int64
+        Margin units; may repeat and reorder.
+
+    Returns
+    -------
+    BlockArrays
+        Their blocks, ``block_unit`` counting from 0 in the order given.
+    """
+    n_units = 1 + max(int(np.max(b.block_unit, initial=-1)), int(np.max(units, initial=-1)))
+    blocks, of_unit = gather(pointer(b.block_unit.astype(np.int64), n_units), units)
+    options, block_option = gather(b.block_option, blocks)
+    expiries, block_expiry = gather(b.block_expiry, blocks)
+    parameters, block_parameter = gather(b.block_parameter, blocks)
+    moved = np.repeat(block_expiry[:-1] - b.block_expiry[blocks], np.diff(block_option))
+    return b._replace(
+        block_unit=np.repeat(np.arange(len(units)), np.diff(of_unit)).astype(np.int32),
+        block_option=block_option,
+        block_expiry=block_expiry,
+        block_parameter=block_parameter,
+        option_expiry=(b.option_expiry[options] + moved).astype(np.int32),
+        parameter=b.parameter[parameters],
+        **{name: getattr(b, name)[blocks] for name in _BLOCK},
+        **{name: getattr(b, name)[options] for name in _OPTION},
+        **{name: getattr(b, name)[expiries] for name in _EXPIRY},
+    )
+
+
+def moved_in_time(b: BlockArrays, hours: FloatArray) -> BlockArrays:
+    """Blocks as they are some hours later: less time to every expiry.
+
+    Parameters
+    ----------
+    b : BlockArrays
+        Blocks of a book.
+    hours : ndarray, shape (k,)
+        Hours of each block, < 0 for earlier.
+
+    Returns
+    -------
+    BlockArrays
+        The same positions; an expiry that has passed has 0 years.
+    """
+    shift = np.repeat(np.asarray(hours, np.float64), np.diff(b.block_expiry)) / HOURS_A_YEAR
+    return b._replace(expiry_years=np.maximum(b.expiry_years - shift, 0.0))
+
+
+_BLOCK = ("block_asset", "block_model", "block_perpetual", "block_spot")
+_OPTION = ("option_strike", "option_call", "option_quantity", "option_vol")
+_EXPIRY = ("expiry_years", "expiry_carry", "expiry_rate", "expiry_future")

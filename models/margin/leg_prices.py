@@ -63,7 +63,7 @@ def leg_liquidation_prices(
     mark = table[owner[unit] if len(table) > 1 else np.zeros_like(unit), b.leg_asset]
     pnl = b.leg_quantity * (mark - b.leg_entry)
     tiers = TierTables(b.tier_start, b.tier_floor, b.tier_rate, b.tier_offset, np.full_like(b.tier_rate, np.nan))
-    need = _evaluate(tiers, b.leg_tier, np.abs(b.leg_quantity) * mark)
+    need = _evaluate(tiers, b.leg_tier, b.leg_size * mark)
     other_pnl, other_need = _others(unit, pnl, book.n_units), _others(unit, need, book.n_units)
     wallet = (b.unit_cash + _collateral(book, table))[unit]
     return liquidation_prices(

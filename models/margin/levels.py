@@ -10,7 +10,7 @@ from numba import njit
 
 from models.book import Book, BookArrays
 from models.errors import InputError
-from models.margin.linear import unit_equity, unit_initial, unit_maintenance
+from models.margin.linear import unit_equity, unit_initial, unit_is_live, unit_maintenance
 from models.typing import FloatArray, IntArray
 
 __all__ = ["STATES", "MarginLevels", "margin_levels"]
@@ -61,35 +61,42 @@ def _kernel(b: BookArrays, prices: FloatArray, one: bool, out: FloatArray, state
         for u in range(b.account_unit[n], b.account_unit[n + 1]):
             equity = unit_equity(b, u, price)
             maintenance = unit_maintenance(b, u, price)
-            initial = unit_initial(b, u, k, price)
-            gap = equity - k * maintenance
+            initial = unit_initial(b, u, k, b.account_initial_factor[n], price)
+            call = b.unit_offset[u] + k * maintenance
+            maintenance += b.unit_offset[u]
+            release = b.account_release_factor[n] * initial + b.unit_release[u]
+            gap = equity - call
             out[0, n] += equity
             out[1, n] += maintenance
-            out[2, n] += k * maintenance
+            out[2, n] += call
             out[3, n] += initial
-            out[4, n] += b.account_release_factor[n] * initial
+            out[4, n] += release
             if gap < 0.0:
                 out[5, n] += initial - equity
             gap_least = min(gap_least, gap)
-            if b.unit_leg[u] == b.unit_leg[u + 1] and equity >= 0.0:
+            if not unit_is_live(b, u) and equity >= 0.0:
                 continue
             if not np.isfinite(equity):
                 worst = -1
             elif worst >= 0:
-                worst = max(worst, _state(equity, maintenance, k * maintenance, initial, b.account_release_factor[n]))
+                worst = max(worst, _state(equity, maintenance, call, initial, release))
         out[6, n] = gap_least
+        a = b.account_numeraire[n]
+        if a >= 0:
+            for i in range(7):
+                out[i, n] /= price[a]
         state[n] = worst
 
 
 @njit(cache=True)
-def _state(equity: float, maintenance: float, call: float, initial: float, release_factor: float) -> int:
+def _state(equity: float, maintenance: float, call: float, initial: float, release: float) -> int:
     if equity < maintenance:
         return 4
     if equity < call:
         return 3
     if equity < initial:
         return 2
-    if equity <= release_factor * initial:
+    if equity <= release:
         return 1
     return 0
 

@@ -100,4 +100,5 @@ def scale_positions(book: Book, price: FloatArray, scale: float) -> Book:
     b = book.arrays
     now = price[b.leg_asset]
     entry = now - (now - b.leg_entry) / scale
-    return replace(book, arrays=b._replace(leg_quantity=b.leg_quantity * scale, leg_entry=np.ascontiguousarray(entry)))
+    scaled = {name: getattr(b, name) * scale for name in ("leg_quantity", "leg_size", "leg_funding")}
+    return replace(book, arrays=b._replace(leg_entry=np.ascontiguousarray(entry), **scaled))

@@ -15,7 +15,13 @@ from msgspec import Struct
 from models.errors import InputError
 from models.margin.tiers import TierSchedule
 
-__all__ = ["Document", "Settings", "Version", "pick", "to_utc"]
+__all__ = ["Document", "Model", "Settings", "Version", "pick", "to_utc"]
+
+Model = Literal[
+    "linear", "inverse", "unified", "lending", "csa", "vega", "synthetix", "dydx", "drift", "mango",
+    "deribit-standard", "srm", "regt", "scenario",
+]  # fmt: skip
+"""How the rules of a document are computed: what its positions may be, and which module has the formula."""
 
 TierTable = tuple[list[float], list[float], list[float]]
 RatioTable = tuple[list[float], list[float]]
@@ -43,6 +49,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stale_after_minutes: int
     taker_fee: float
     funding_interval_hours: int
+    initial_factor: float = 0.0
+    loan_rate: float = 0.0
     assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -53,6 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _between("stale_after_minutes", self.stale_after_minutes, 1, 10_080)
         _between("taker_fee", self.taker_fee, -0.01, 0.1)
         _between("funding_interval_hours", self.funding_interval_hours, 1, 24)
+        _between("initial_factor", self.initial_factor, 0.0, 100.0)
+        _between("loan_rate", self.loan_rate, 0.0, 1.0)
 
 
 class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +72,8 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str
     source: str
     basis: Literal["notional", "quantity"]
+    model: Model = "linear"
+    parameters: str = ""
     settings: list[Settings]
     dates: list[tuple[datetime, str]]
     tables: list[TierTable]

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from datetime import datetime
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import Final
 
 import msgspec
 
@@ -18,7 +19,10 @@ from models.margin.rulesets.document import Document, to_utc
 from models.margin.rulesets.ruleset import Ruleset
 from models.margin.tiers import TierSchedule
 
-__all__ = ["load_ruleset", "ruleset_names"]
+__all__ = ["LENDERS", "load_ruleset", "ruleset_model", "ruleset_names"]
+
+LENDERS: Final = ("lending", "unified")
+"""Margin models under which any asset may be owed."""
 
 
 @lru_cache(maxsize=1)
@@ -79,6 +83,28 @@ def load_ruleset(name: str, as_of: datetime) -> Ruleset:
 
 
 @cache
+def ruleset_model(name: str) -> str:
+    """Give the margin model of a ruleset.
+
+    Parameters
+    ----------
+    name : str
+        Any name.
+
+    Returns
+    -------
+    str
+        For example ``"inverse"``; ``"linear"`` where there is no ruleset of that name.
+
+    Examples
+    --------
+    >>> ruleset_model("hyperliquid")
+    'linear'
+    """
+    return _document(name)[0].model if name in ruleset_names() else "linear"
+
+
+@cache
 def _document(name: str) -> tuple[Document, list[datetime], dict[tuple[str, int, float], TierSchedule]]:
     text = files(__package__).joinpath(f"{name}.json").read_bytes()
     document = msgspec.json.decode(text, type=Document)
@@ -100,6 +126,8 @@ def _ruleset(name: str, interval: int) -> Ruleset:
         stale_after_minutes=settings.stale_after_minutes,
         taker_fee=settings.taker_fee,
         funding_interval_hours=settings.funding_interval_hours,
+        initial_factor=settings.initial_factor,
+        loan_rate=settings.loan_rate,
         backdated=interval == 0,
         _document=document,
         _instant=instant,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -13,8 +13,17 @@ import numpy as np
 
 from models.errors import InputError, UnknownAssetError, UnknownSymbolError
 from models.instrument import is_stable, parse_symbol
-from models.margin.rulesets.document import Document, Version, pick
+from models.margin.inverse import maintenance_schedule as inverse_schedule
+from models.margin.rulesets.document import Document, Model, Version, pick
+from models.margin.rulesets.venues import (
+    VENUE_MODELS,
+    block_parameters,
+    venue_initial_rate,
+    venue_parameters,
+    venue_schedule,
+)
 from models.margin.tiers import TierSchedule
+from models.typing import FloatArray
 
 __all__ = ["Ruleset"]
 
@@ -51,6 +60,10 @@ class Ruleset:
         Fraction of notional.
     funding_interval_hours : int
         Hours between funding stamps.
+    initial_factor : float
+        The initial requirement is at least so many times maintenance; 0 where the ruleset has no such rule.
+    loan_rate : float
+        Maintenance on what the account owes, a fraction of its value (unified accounts).
     backdated : bool
         True where the instant asked for lies before the first date of the data.
     """
@@ -64,10 +77,77 @@ class Ruleset:
     stale_after_minutes: int
     taker_fee: float
     funding_interval_hours: int
+    initial_factor: float
+    loan_rate: float
     backdated: bool
     _document: Document = field(repr=False)
     _instant: datetime = field(repr=False)
     _cache: dict[tuple[str, int, float], TierSchedule] = field(repr=False)
+
+    @property
+    def model(self) -> Model:
+        """How the rules are computed, for example ``"linear"`` or ``"inverse"``."""
+        return self._document.model
+
+    @property
+    def borrows(self) -> bool:
+        """Whether assets other than the account currency may be owed."""
+        return self.model in ("lending", "unified")
+
+    @property
+    def debt_rate(self) -> float:
+        """Requirement on what is owed, as a fraction of its value."""
+        return 1.0 if self.model == "lending" else self.loan_rate
+
+    @property
+    def debt_in_equity(self) -> bool:
+        """Whether debts lower equity; on a loan they are the requirement that weighted collateral is held against."""
+        return self.model != "lending"
+
+    @property
+    def weighs_currency(self) -> bool:
+        """Whether a balance in the account currency has a collateral ratio as any other asset."""
+        return self.model == "lending"
+
+    @property
+    def publishes_initial(self) -> bool:
+        """Whether the rules give the initial margin of a position, so that no leverage is needed."""
+        return self.model in VENUE_MODELS
+
+    def initial_rate(self, symbol: str, quantity: float) -> float:
+        """Give the initial margin rate of a position where the rules publish one.
+
+        Parameters
+        ----------
+        symbol : str
+            ccxt unified symbol.
+        quantity : float
+            Base units, signed.
+
+        Returns
+        -------
+        float
+            Initial margin over notional.
+        """
+        return venue_initial_rate(self.model, self._venue(symbol), quantity)
+
+    def block_parameters(self, asset: str) -> FloatArray:
+        """Give the parameters of an option or scenario margin model, as its kernel takes them.
+
+        Parameters
+        ----------
+        asset : str
+            Underlying.
+
+        Returns
+        -------
+        ndarray
+            Flat row; the layout is the model's.
+        """
+        return block_parameters(self.model, self._document.parameters, asset, self._instant)
+
+    def _venue(self, symbol: str) -> Mapping[str, float]:
+        return venue_parameters(self._document.parameters, symbol, self._instant)
 
     def symbols(self) -> tuple[str, ...]:
         """Give the symbols that have a table of their own (empty where any symbol goes)."""
@@ -87,12 +167,12 @@ class Ruleset:
         quantity : float, optional
             Position size in base units. Where the venue sets tiers by quantity and applies the rate
             of the tier to the whole position (OKX), giving it makes the schedule exact: one flat
-            rate. Elsewhere it changes nothing.
+            rate. For a coin-margined symbol it is the dollar value of the contracts. Elsewhere it changes nothing.
 
         Returns
         -------
         TierSchedule
-            Maintenance as a function of notional.
+            Maintenance as a function of notional; for a coin-margined position, dollars as a function of its price.
 
         Raises
         ------
@@ -107,7 +187,11 @@ class Ruleset:
         >>> rules.tier("BTC/USDT:USDT").lookup(200_000)
         (0.005, 50.0)
         """
+        if self.model in VENUE_MODELS:
+            return venue_schedule(self.model, self._venue(symbol), 1.0 if quantity is None else quantity)
         version = self._version(symbol)[0]
+        if quantity is not None and not parse_symbol(symbol).linear:
+            return inverse_schedule(self._schedule("tier", version), abs(quantity))
         if quantity is not None and version.price:
             return self._flat(version, abs(quantity))
         return self._schedule("tier", version)
@@ -144,6 +228,8 @@ class Ruleset:
 
     def by_quantity(self, symbol: str) -> bool:
         """Say whether the tier of a symbol follows the position size, so that `tier` needs the quantity."""
+        if self.model in VENUE_MODELS:
+            return True
         return bool(self._version(symbol)[0].price)
 
     def tier_source(self, symbol: str) -> tuple[datetime, str]:
@@ -189,7 +275,9 @@ class Ruleset:
     def _check_default(self, symbol: str) -> None:
         if self._document.default_tables:
             instrument = parse_symbol(symbol)
-            if instrument.kind in ("perpetual", "future") and instrument.linear and is_stable(instrument.settle):
+            linear = instrument.linear and is_stable(instrument.settle)
+            wanted = {"linear": linear, "inverse": not instrument.linear}.get(self.model, True)
+            if instrument.kind in ("perpetual", "future") and wanted:
                 return
         self._refuse_symbol(symbol)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.book import Book, BookArrays
+from models.book import Book, BookArrays, linear_defaults
 from models.errors import InputError
 from models.margin.replay import EXTREMES, Replay, replay
 from models.market import MarketPanel
@@ -44,6 +44,9 @@ def random_panel(rng, n_bars, n_assets=3, missing=0.0, funding=0.0, every=8):
     return panel
 
 
+TABLES = [f"{kind}_{part}" for kind in ("tier", "sched") for part in ("start", "floor", "rate", "offset")]
+
+
 def make_book(units, as_of, assets=ASSETS, call_factor=1.25):
     """Accounts given as lists of units ``(cash, legs, collateral)``.
 
@@ -55,11 +58,14 @@ def make_book(units, as_of, assets=ASSETS, call_factor=1.25):
     leg = np.array(legs, float).reshape(-1, 5).T.copy()
     coll = np.array(colls, float).reshape(-1, 3).T.copy()
     n = len(units)
+    tables = dict(zip(TABLES, (*tiers, *schedules), strict=True))
     arrays = BookArrays(
-        pointer(units), np.full(n, call_factor), np.full(n, 1.25), np.array([float(u[0]) for u in flat]),
-        pointer([u[1] for u in flat]), leg[0].astype(np.int32), leg[1], leg[2], leg[4].astype(np.int32), 1 / leg[3],
-        pointer([u[2] for u in flat]), coll[0].astype(np.int32), coll[1], coll[2].astype(np.int32),
-        *tiers, *schedules,
+        account_unit=pointer(units), account_call_factor=np.full(n, call_factor),
+        account_release_factor=np.full(n, 1.25), unit_cash=np.array([float(u[0]) for u in flat]),
+        unit_leg=pointer([u[1] for u in flat]), leg_asset=leg[0].astype(np.int32), leg_quantity=leg[1],
+        leg_entry=leg[2], leg_tier=leg[4].astype(np.int32), leg_initial_rate=1 / leg[3],
+        unit_coll=pointer([u[2] for u in flat]), coll_asset=coll[0].astype(np.int32), coll_quantity=coll[1],
+        coll_schedule=coll[2].astype(np.int32), **tables, **linear_defaults(n, len(flat), leg[1]),
     )  # fmt: skip
     names = np.array([f"a{i}" for i in range(n)], object)
     rules = np.full(n, "generic-linear", object)
@@ -205,7 +211,8 @@ def test_larger_positions_are_never_called_later(seed, scale):
     rng = np.random.default_rng(seed)
     panel, book = random_panel(rng, 110, funding=0.001), random_book(rng, 40, 90)
     book = with_arrays(book, unit_cash=np.abs(book.arrays.unit_cash))
-    bigger = with_arrays(book, leg_quantity=book.arrays.leg_quantity * scale)
+    scaled = {name: getattr(book.arrays, name) * scale for name in ("leg_quantity", "leg_size", "leg_funding")}
+    bigger = with_arrays(book, **scaled)
     before, after = replay(book, panel, 3600).minutes_to_call, replay(bigger, panel, 3600).minutes_to_call
     assert called_no_later(after, before)
 
