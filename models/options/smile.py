@@ -1,8 +1,8 @@
 """A quoted volatility surface: smiles of several expiries, interpolated.
 
-Within an expiry volatility is interpolated over log-moneyness by monotone cubics, which never leave the range of the two
-quotes beside them, and stays flat beyond the outermost quotes. Between expiries total variance is linear in time at
-equal log-moneyness; before the first expiry and after the last the volatility is theirs.
+Within an expiry volatility is interpolated over log-moneyness by monotone cubics, which never leave the range of the
+two quotes beside them, and stays flat beyond the outermost quotes. Between expiries total variance is linear in time
+at equal log-moneyness; before the first expiry and after the last the volatility is theirs.
 
 References
 ----------
