@@ -52,7 +52,7 @@ class SurfaceParameters(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ``rho * eta / 2`` of itself for each deviation of the strike.
     curvature : float
         eta, in [0.01, 1.9] and such that ``eta * (1 + |rho|) <= 2``. At 0.7 a 25-delta butterfly is about 2.6% and a
-        10-delta one about 8% of the volatility at the money.
+        10-delta one about 9% of the volatility at the money.
     long_vol : float
         Volatility to which forward variance returns, a year, in [0.05, 3]; held within half and twice the index.
     reversion : float
