@@ -1,0 +1,1 @@
+"""Portfolio margin by scenarios: one engine, and every venue's rule as data."""
