@@ -130,7 +130,7 @@ class OptionPosition:
     strike: float
     quantity: float
     price: float
-    days: int = 0
+    days: float = 0
     multiplier: float = 100.0
     style: Literal["american", "european"] = "american"
     settlement: Literal["physical", "cash"] = "physical"

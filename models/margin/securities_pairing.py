@@ -67,7 +67,7 @@ class _Column:
     legs: tuple[int, ...]
     shares: float
     cost: float
-    bucket: int = -1
+    bucket: float = -1.0
 
 
 def paired_requirement(
@@ -217,7 +217,7 @@ def _uses(
     return _sparse(rows, (len(equal), width)), np.array(equal)
 
 
-def _losses(held: list[OptionPosition], columns: list[_Column], buckets: list[int], width: int) -> csr_array:
+def _losses(held: list[OptionPosition], columns: list[_Column], buckets: list[float], width: int) -> csr_array:
     """Rows ``worst loss + payoff >= 0`` for each strike of each combination, and no short calls on balance."""
     prices = [0.0, *sorted({o.strike for o in held})]
     rows, row = [], 0
@@ -238,7 +238,7 @@ def _sparse(rows: list[tuple[int, int, float]], shape: tuple[int, int]) -> csr_a
 
 
 def _parts(
-    index: list[int], columns: list[_Column], buckets: list[int], amount: np.ndarray, side: float
+    index: list[int], columns: list[_Column], buckets: list[float], amount: np.ndarray, side: float
 ) -> Iterator[Part]:
     for column, n in zip(columns, amount, strict=False):
         if n > 0 and column.bucket < 0:
