@@ -40,8 +40,8 @@ def within(field: str, value: float, low: float, high: float) -> None:
 class VolShock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far implied volatility moves, by time to expiry.
 
-    With ``x = (reference_days / max(days, floor_days)) ** power`` the volatility v becomes ``v * (1 + up * x)``, at
-    least `least_up`, or ``v * (1 - down * x)``, at least 0. Under ``absolute`` it is ``v + up * x`` and ``v - down * x``.
+    With ``x = (reference_days / max(days, floor_days)) ** power`` a volatility v becomes ``v * (1 + up * x)``, at
+    least `least_up`, or ``v * (1 - down * x)``, at least 0. Under ``absolute`` the shocks are added: ``v + up * x``.
 
     Parameters
     ----------

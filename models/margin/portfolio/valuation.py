@@ -222,7 +222,8 @@ def scenario_profit(rules: PortfolioRules, held: Holdings, point: Point, marks: 
 
     Notes
     -----
-    Coin-settled positions gain ``value after / price after - value before / price before`` coins.
+    Coin-settled positions gain ``value after / price after - value before / price before`` coins; the base units of
+    their futures are coins at the price of the future.
     """
     if point.vol in SKEWS:
         total = -sum(abs(_after(rules, held, e, point) - marks[e]) for e in range(len(marks)))
@@ -235,12 +236,11 @@ def scenario_profit(rules: PortfolioRules, held: Holdings, point: Point, marks: 
         if at.years <= 0.0:
             continue
         after = _after(rules, held, e, point)
-        future = at.futures * at.parts(window)[1]
         if coin:
             share = point.weight / (1.0 + point.edge)
-            total += after * share - marks[e] * share * (1.0 + point.price) + _coin(future, point)
+            total += (after - marks[e] * (1.0 + point.price)) * share + _coin(at.futures * held.spot, point)
         else:
-            total += after - marks[e] + future * point.price
+            total += after - marks[e] + at.futures * at.parts(window)[1] * point.price
     return _dampened(total if coin else point.weight * total, point, 1.0 + point.edge if coin else 1.0)
 
 
