@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from models.margin._regt_kernel import pack_parameters, regt_margin
+from models.margin.securities_kernel import pack_parameters, regt_margin
 from models.margin.securities import REG_T, OptionPosition, SecuritiesParameters, Underlying
 from models.margin.securities_options import long_requirement, short_addition, short_pair_addition, worst_loss
 
