@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from models.margin.securities_kernel import pack_parameters, regt_margin
 from models.margin.securities import REG_T, OptionPosition, SecuritiesParameters, Underlying
+from models.margin.securities_kernel import pack_parameters, regt_margin
 from models.margin.securities_options import long_requirement, short_addition, short_pair_addition, worst_loss
 
 __all__ = ["block_requirement", "pack_parameters", "regt_margin"]
