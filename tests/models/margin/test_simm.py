@@ -113,9 +113,8 @@ def test_many_portfolios_are_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_totals_over_buckets_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = ("RatesFX", "InterestRate", "Delta")
-    engine_that_gives(
-        monkeypatch, ("netting set", *cell, "USD", "Post", 7.0), ("netting set", *cell, "All", "Post", 5.0)
-    )
+    total, bucket = (("netting set", *cell, name, "Post", margin) for name, margin in (("All", 5.0), ("USD", 7.0)))
+    engine_that_gives(monkeypatch, total, bucket)
     assert simm_from_crif([ROW], "2.5", side="Post")[cell] == 5.0
 
 

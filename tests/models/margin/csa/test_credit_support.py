@@ -111,6 +111,7 @@ def test_binary_fractions_move_no_threshold() -> None:
     terms = CsaTerms(party=PartyTerms(minimum_transfer_amount=0.3))
     assert 0.1 + 0.7 - 0.5 < 0.3
     assert outcome(0.1 + 0.7, 0.5, terms)[0] == "CALL"
+    assert credit_support(0.1 + 0.2, CsaTerms(), cash(0.3)).shortfall == 0.0
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,8 @@ def test_margin_approaches(approach: str, margin: float, owed: float, threshold:
     regulatory = max(margin - threshold, 0.0)
     assert here + elsewhere == (regulatory + owed if approach == "distinct" else max(regulatory, owed))
     assert here >= regulatory
-    assert credit_support(margin, terms).credit_support_amount == here
+    found = credit_support(margin, terms)
+    assert (found.credit_support_amount, found.independent_amount) == (here, 0.0)
     assert csa_levels(terms, margin)[2] == here
 
 
