@@ -13,7 +13,7 @@ Positive PnL counts at a weight that falls with it; losses count in full.
 
 References
 ----------
-Drift protocol v2 program at commit 0ae3e3b (2025), `math/margin` and `state`; docs.drift.trade, "Cross-collateral
+Drift protocol v2 program at commit 0ae3e3b (read 2026-11), margin and state; docs.drift.trade, "Cross-collateral
 deposits" (imf example: 2,000 SOL) and "Margin".
 """
 

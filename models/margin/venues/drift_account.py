@@ -6,7 +6,7 @@ Each open order adds a small requirement of its own.
 
 References
 ----------
-Drift protocol v2 program at commit 0ae3e3b (2025), `state/user` (fill simulation) and `math/margin`.
+Drift protocol v2 program at commit 0ae3e3b (read 2026-11), `state/user` (fill simulation) and `math/margin`.
 """
 
 from __future__ import annotations

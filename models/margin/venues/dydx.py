@@ -10,8 +10,7 @@ All amounts are integers: base quantums, quote quantums (1e-6 USDC) and ppm (1e-
 
 References
 ----------
-dYdX v4 chain, x/perpetuals and x/subaccounts at 84d4664b (2026); dYdX docs, "Margin" and "Open interest margin
-fraction" (2024-05).
+dYdX v4 chain, x/perpetuals at 84d4664b (read 2026-11); dYdX docs, "Margin".
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ without any MMR net collateral must rise.
 
 References
 ----------
-dYdX v4 chain, lib/margin, x/subaccounts and x/perpetuals at 84d4664b (2026).
+dYdX v4 chain, lib/margin, x/subaccounts and x/perpetuals at 84d4664b (read 2026-11).
 """
 
 from __future__ import annotations

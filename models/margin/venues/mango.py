@@ -5,7 +5,7 @@ initial weights scale with the venue's deposits and borrows above a start value;
 
 References
 ----------
-Mango Markets v4 program (2022-11 to 2024-02), bank and health; docs.mango.markets, "Health overview".
+Mango Markets v4 program at commit 1303a4a (read 2026-11), bank and health; docs.mango.markets, "Health overview".
 """
 
 from __future__ import annotations

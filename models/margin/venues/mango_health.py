@@ -12,8 +12,8 @@ the balance that all orders of all markets together could bring about.
 
 References
 ----------
-Mango Markets v4 program (2022-11 to 2024-02), health; docs.mango.markets, "Health overview". Initial weights scale
-with the venue's deposits and borrows: v0.5 (2023-03); prices of spot orders enter since v0.20 (2023-11).
+Mango Markets v4 program at commit 1303a4a (read 2026-11), health; docs.mango.markets, "Health overview". Later
+versions of the program value reserved orders at their best price where that is worse than the oracle's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Token(Struct, frozen=True, kw_only=True):
     price : float
         Oracle price, or for init health the price for assets, >= 0.
     asset_weight, liability_weight : float
-        Weights of the kind of health, in [0, 1] and [1, 100]; scaled already for init health.
+        Weights of the kind of health, in [0, 1] and [1, 1e6]; scaled already for init health.
     liability_price : float, optional
         Price for liabilities where it differs (init health: the larger of oracle and stable price).
     """
@@ -96,7 +96,7 @@ class Perpetual(Struct, frozen=True, kw_only=True):
     price : float
         Oracle price, or for init health the price for assets, >= 0.
     asset_weight, liability_weight : float
-        Weights of a long and of a short base amount, in [0, 1] and [1, 100].
+        Weights of a long and of a short base amount, in [0, 1] and [1, 1e6].
     overall_asset_weight : float
         Weight of a positive result, in [0, 1]; 0 for an untrusted market.
     settle : str

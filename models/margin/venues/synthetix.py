@@ -10,8 +10,7 @@ For a position of size ``q`` (base units) at price ``P``, with ``s = |q| / skew 
 
 References
 ----------
-Synthetix v3 perps market (SIP-337 "Perps V3", SIP-2004 margin and liquidation updates), contracts at commit
-23585f7, 2024-08; collateral discounts SIP-381 "Perps V3 multi-collateral".
+Synthetix v3 perps market, contracts and tests at commit 23585f7 (2024, MIT); SIP-337 "Perps V3".
 """
 
 from __future__ import annotations

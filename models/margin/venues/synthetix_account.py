@@ -10,7 +10,7 @@ An account is liquidated when its available margin is below maintenance and rewa
 
 References
 ----------
-Synthetix v3 perps market, contracts at commit 23585f7 (2024-08); SIP-337 "Perps V3".
+Synthetix v3 perps market, contracts and tests at commit 23585f7 (2024, MIT); SIP-337 "Perps V3".
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ smallest unit, so the levels are integers too; the arithmetic is exact.
 
 References
 ----------
-Vega protocol specifications 0018-RSKM "Quant risk models" and 0019-MCAL "Margin calculator" (2023-12 to 2024-06);
-0053-PERP "Perpetual futures" for the funding payment.
+Vega protocol specifications 0018-RSKM "Quant risk models", 0019-MCAL "Margin calculator" and 0053-PERP "Perpetual
+futures", with the scenarios of core at a50750c (2024).
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ factor that the trader chooses, and each open order that would enlarge the posit
 
 References
 ----------
-Vega protocol specifications 0012-POSR "Position resolution" and 0019-MCAL "Margin calculator", isolated margin
-(2024-03 to 2024-06). The specification releases strictly above the release level.
+Vega protocol specifications 0012-POSR "Position resolution" and 0019-MCAL "Margin calculator", isolated margin, with
+the scenarios of core at a50750c (2024). The specification releases strictly above the release level.
 """
 
 from __future__ import annotations
