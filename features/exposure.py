@@ -151,10 +151,10 @@ def _unit(b: BookArrays, u: int, k: float, price: FloatArray, s: Scratch, isolat
 def _sheet(b: BookArrays, h: int, k: float, price: FloatArray, s: Scratch) -> tuple[float, float]:
     """Equity and requirement of a sheet; its exposure is that of its slope."""
     a = b.sheet_asset[h]
-    start, step, p = b.sheet_from[h], b.sheet_step[h], price[a]
+    start, step, p = b.sheet_now[h], price[a]
     worth, need = b.sheet_equity[h, 0], b.sheet_maintenance[h, 0]
-    slope = (sheet_value(start, step, worth, p * 1.005) - sheet_value(start, step, worth, p * 0.995)) * 100.0
-    steeper = (sheet_value(start, step, need, p * 1.005) - sheet_value(start, step, need, p * 0.995)) * 100.0
+    slope = (sheet_value(now, worth, p * 1.005) - sheet_value(now, worth, p * 0.995)) * 100.0
+    steeper = (sheet_value(now, need, p * 1.005) - sheet_value(now, need, p * 0.995)) * 100.0
     size = b.sheet_gross[h] * p
     _touch(a, s.seen)
     _touch(a, s.unit_seen)
@@ -164,7 +164,7 @@ def _sheet(b: BookArrays, h: int, k: float, price: FloatArray, s: Scratch) -> tu
     s.sums[GROSS] += size
     s.sums[SQUARES] += size * size
     s.sums[SHORT] += size if slope < 0.0 else 0.0
-    return sheet_value(start, step, worth, p), k * sheet_value(start, step, need, p)
+    return sheet_value(now, worth, p), k * sheet_value(now, need, p)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -55,14 +55,15 @@ def build_blocks(
     instrument = [symbols[c] for c in pos["code"][rows[options]].tolist()]
     ahead = expiry_ns - table.as_of[pos["row"][rows[first]]][expiry_block]
     n = len(keys)
-    futures = np.bincount(expiry_of[~option], pos["pnl_quantity"][rows[future]], len(expiry_ns))
     forever = np.setdiff1d(np.arange(len(rows)), dated)
+    futures = [_sums(expiry_of[~option], pos, rows[future], coin, len(expiry_ns)) for coin in (False, True)]
+    perpetuals = [_sums(block[forever], pos, rows[forever], coin, n) for coin in (False, True)]
     return BlockArrays(
         block_unit=(keys // width).astype(np.int32),
         block_asset=(keys % width).astype(np.int32),
         block_model=number[rule[rows[first]]].astype(np.int32),
         block_parameter=pointer(np.repeat(np.arange(n), [len(p) for p in parameters]), n),
-        block_perpetual=np.bincount(block[forever], pos["pnl_quantity"][rows[forever]], n).astype(np.float64),
+        block_perpetual=perpetuals[0].copy(),
         block_spot=np.zeros(n),
         block_option=pointer(block[options], n),
         block_expiry=pointer(expiry_block, n),
@@ -74,8 +75,12 @@ def build_blocks(
         expiry_years=ahead / (HOUR_NS * HOURS_A_YEAR),
         expiry_carry=np.ones(len(expiry_ns)),
         expiry_rate=np.zeros(len(expiry_ns)),
-        expiry_future=futures.astype(np.float64),
+        expiry_future=futures[0].copy(),
         parameter=np.concatenate([*parameters, np.zeros(0)]),
+        block_linear=perpetuals[0],
+        block_inverse=perpetuals[1],
+        expiry_linear=futures[0],
+        expiry_inverse=futures[1],
     )
 
 
@@ -96,3 +101,9 @@ def _expiries(
     new = np.ones(len(rows), bool)
     new[1:] = (block[1:] != block[:-1]) | (expiry[1:] != expiry[:-1])
     return expiry[new], block[new], np.cumsum(new) - 1
+
+
+def _sums(group: IntArray, pos: dict[str, Any], rows: IntArray, coin: bool, n: int) -> FloatArray:
+    """Net quantity of each group: base units of linear contracts, or dollars of coin-margined ones."""
+    quantity = np.where(pos["inverse"][rows] == coin, pos["quantity"][rows], 0.0)
+    return np.bincount(group, quantity, n).astype(np.float64)

@@ -26,9 +26,11 @@ from models._book_folding import (
     add_agreements,
     add_debts,
     counts_at_par,
+    find_ratio,
     find_tier,
     fold_legs,
     initial_rates,
+    ratio_keys,
 )
 from models._csr import pointer
 from models.book import Book, BookArrays, no_sheets
@@ -59,8 +61,7 @@ def build(
     add_debts(coll, pos, table)
     tiers = _schedules(pos, "tier", pos["key"], table, refusals, find_tier)
     coll["other"] = (coll["asset"] != table.currency[coll["row"]]) | ~counts_at_par(coll, table)
-    names = np.where(coll["other"], coll["asset"], "")
-    ratios = _schedules(coll, "schedule", names, table, refusals, lambda r, s: r.haircut(s))
+    ratios = _schedules(coll, "schedule", ratio_keys(coll, table, refusals), table, refusals, find_ratio)
     add_agreements(table, refusals)
     book = _assemble(table, numeraire, pos, tiers, coll, [*ratios, PAR], refusals, assets, symbols.instrument)
     return book, sorted(refusals.failures, key=lambda f: f.row)

@@ -21,14 +21,27 @@ from models._book_columns import AccountTable, Refusals, Symbols, factorize
 from models.errors import InputError, MargincastError
 from models.instrument import is_stable
 from models.margin.blocks import BLOCK_MODELS
+from models.margin.csa import PostedCollateral, collateral_item_value, csa_levels
 from models.margin.rulesets import Ruleset
 from models.margin.tiers import TierSchedule
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray, ObjectArray
 
-__all__ = ["Units", "add_agreements", "add_debts", "find_tier", "fold_legs", "initial_rates"]
+__all__ = [
+    "Units",
+    "add_agreements",
+    "add_debts",
+    "counts_at_par",
+    "find_ratio",
+    "find_tier",
+    "fold_legs",
+    "initial_rates",
+    "ratio_keys",
+]
 
 FLAT: Final = "-"
 """Key of a schedule that is one rate, written behind it; of none where nothing is."""
+UNCALLABLE: Final = 1e15
+"""Dollars that a party with an infinite threshold may owe."""
 PAR: Final = TierSchedule.from_rates([0.0], [1.0])
 
 
@@ -43,6 +56,34 @@ def find_tier(rules: Ruleset, key: str) -> TierSchedule:
         return _flat(float(key[1:] or 0.0))
     symbol, _, quantity = key.partition("|")
     return rules.tier(symbol, float(quantity) if quantity else None)
+
+
+def find_ratio(rules: Ruleset, key: str) -> TierSchedule:
+    """Collateral ratio from its key: a flat one, or the ruleset's for an asset and, where it matters, a quantity."""
+    if key.startswith(FLAT):
+        return _flat(float(key[1:]))
+    asset, _, quantity = key.partition("|")
+    return rules.haircut(asset, float(quantity)) if quantity else rules.haircut(asset)
+
+
+def ratio_keys(coll: dict[str, Any], table: AccountTable, refusals: Refusals) -> ObjectArray:
+    """What the ratio of each collateral row depends on; empty for cash, which has none."""
+    keys = np.where(coll["other"], coll["asset"], "").astype(object)
+    rule = table.rules_index[coll["row"]]
+    sized = table.rule_table(lambda r: r is not None and r.weighs_by_quantity, bool)[rule]
+    for i in np.flatnonzero(sized & coll["other"]).tolist():
+        keys[i] = f"{keys[i]}|{float(coll['quantity'][i])!r}"
+    agreed = table.rule_table(lambda r: r is not None and r.model == "csa", bool)[rule]
+    for i in np.flatnonzero(agreed & coll["other"]).tolist():
+        row = int(coll["row"][i])
+        if table.csa[row] is None:
+            continue  # refused already
+        try:
+            one = PostedCollateral(asset=str(coll["asset"][i]), market_value=1.0)
+            keys[i] = f"{FLAT}{collateral_item_value(one, table.csa[row])!r}"
+        except MargincastError as error:
+            refusals.add(row, error)
+    return keys
 
 
 def fold_legs(pos: dict[str, Any], symbols: Symbols, table: AccountTable) -> None:
@@ -130,8 +171,6 @@ def add_agreements(table: AccountTable, refusals: Refusals) -> None:
     rows = np.flatnonzero([terms is not None for terms in table.csa])
     if not len(rows):
         return
-    from models.margin.csa import csa_levels
-
     for row in rows.tolist():
         rules = table.rules[table.rules_index[row]] if table.rules_index[row] >= 0 else None
         if rules is None or rules.model != "csa":
@@ -142,6 +181,10 @@ def add_agreements(table: AccountTable, refusals: Refusals) -> None:
             maintenance, call, initial, release = csa_levels(table.csa[row])
         except MargincastError as error:
             refusals.add(row, error)
+            continue
+        if not np.isfinite(call):  # an infinite threshold: nothing is ever due
+            table.offset[row] = table.initial[row] = -UNCALLABLE
+            table.release[row] = 2.0 * UNCALLABLE
             continue
         # requirement at factor k is offset + k floor: maintenance at 1, call at 1 / call_ratio
         step = (call - maintenance) / (1.0 / rules.call_ratio - 1.0)
@@ -163,7 +206,7 @@ def initial_rates(
         return np.zeros(0)
     rule = table.rules_index[pos["row"][legs]]
     default = table.rule_table(lambda r: 1.0 if r is None else r.default_leverage)[rule]
-    most = np.array([s.max_leverage[0] for s in tiers], np.float64)[pos["tier"][legs]]
+    most = np.array([np.fmax.reduce(s.max_leverage) for s in tiers], np.float64)[pos["tier"][legs]]
     chosen = np.where(np.isnan(pos["leverage"][legs]), default, pos["leverage"][legs])
     rate = 1.0 / np.fmin(chosen, most)
     flat = np.array([str(k).startswith(FLAT) for k in pos["key"][legs]], bool)

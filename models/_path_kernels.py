@@ -14,6 +14,7 @@ from numba import njit
 from models.book import BookArrays
 from models.margin._kernel import fast, inlined, kernel
 from models.margin.linear import tier_value, unit_gap
+from models.margin.sheets import sheet_value
 from models.typing import Float32Array, FloatArray, Int32Array, IntArray
 
 __all__ = ["NEVER", "TILE", "Paths", "Scratch", "asset_part", "count_breaches", "unit_assets"]
@@ -67,6 +68,10 @@ def asset_part(b: BookArrays, u: int, k: float, asset: int, p: float) -> float:
             part += tier_value(
                 b.sched_start, b.sched_floor, b.sched_rate, b.sched_offset, b.coll_schedule[j], b.coll_quantity[j] * p
             )
+    for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
+        if b.sheet_asset[h] == asset:
+            part += sheet_value(b.sheet_now[h], b.sheet_equity[h, 0], p)
+            part -= k * sheet_value(b.sheet_now[h], b.sheet_maintenance[h, 0], p)
     return part
 
 
@@ -79,6 +84,8 @@ def unit_assets(b: BookArrays, u: int, used: IntArray) -> int:
     for j in range(b.unit_coll[u], b.unit_coll[u + 1]):
         if b.coll_asset[j] >= 0:
             m = _note(used, m, b.coll_asset[j])
+    for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
+        m = _note(used, m, b.sheet_asset[h])
     return m
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from models._curved_kernels import count_curved, is_curved, new_curves, tabulate_unit
 from models._path_kernels import NEVER, TILE, Paths, Scratch, asset_part, count_breaches, unit_assets
 from models.book import BookArrays
 from models.first_passage import lookup
@@ -49,6 +50,7 @@ def probability_kernel(
         np.empty((3, paths.low.shape[2]), np.float32),
         price.copy(),
     )
+    tables, least, used = new_curves(len(price))
     for base in range(0, size, TILE):  # a tile of paths stays in the cache while all accounts walk through it
         n_paths = min(TILE, size - base)
         for n in range(len(factor)):
@@ -61,7 +63,10 @@ def probability_kernel(
                     before[:] = 0
                 first[:] = NEVER
                 for u in range(b.account_unit[n], b.account_unit[n + 1]):
-                    if unit_is_live(b, u):
+                    if is_curved(b, u):
+                        m, gap = tabulate_unit(b, u, k, price, tables, least, used)
+                        count_curved(m, gap, paths, base, n_paths, tables, least, used, before, first, NEVER)
+                    elif unit_is_live(b, u):
                         count_breaches(b, u, k, price, paths, base, n_paths, before, first, work)
                 before[:] = first
                 _tally(first[:n_paths], counts)
@@ -90,7 +95,7 @@ def _looked_up(
             live, last, breached = _live_units(b, n, k, price)
             if breached or live == 0:
                 out[n, level] = 1.0 if breached else 0.0
-            elif live == 1 and kinds[last] >= 0:
+            elif live == 1 and kinds[last] >= 0 and not is_curved(b, last):
                 _single(b, last, k, kinds[last], price, deviation, survival, out[n, level])
             else:
                 joint[n, level] = True

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Any as CsaTerms  # CSA-PENDING
 from typing import Literal
 
 from msgspec import Struct
 
 from models.errors import InputError
 from models.instrument import is_stable, parse_symbol
+from models.margin.csa.terms import CsaTerms
 from models.margin.rulesets.loader import LENDERS, ruleset_model
 
 __all__ = ["Account", "Collateral", "Position", "validate_account"]

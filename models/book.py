@@ -64,8 +64,7 @@ class BookArrays(NamedTuple):
     unit_sheet: Int32Array  # (u+1,) unit -> its sheets, none where everything is linear
     sheet_asset: Int32Array  # (h,) index into Book.assets
     sheet_gross: FloatArray  # (h,) base units of all its positions
-    sheet_from: FloatArray  # (h,) log price of the first node
-    sheet_step: FloatArray  # (h,) log price between nodes
+    sheet_now: FloatArray  # (h,) price that the nodes are around
     sheet_equity: FloatArray  # (h, slices, nodes) what the sheet adds to equity
     sheet_maintenance: FloatArray  # (h, slices, nodes) and to maintenance
     sheet_initial: FloatArray  # (h, nodes) and to the initial requirement now
@@ -279,8 +278,7 @@ def no_sheets(units: int) -> dict[str, Any]:
         "unit_sheet": np.zeros(units + 1, np.int32),
         "sheet_asset": np.zeros(0, np.int32),
         "sheet_gross": np.zeros(0),
-        "sheet_from": np.zeros(0),
-        "sheet_step": np.zeros(0),
+        "sheet_now": np.zeros(0),
         "sheet_equity": np.zeros((0, len(SLICE_HOURS), NODES)),
         "sheet_maintenance": np.zeros((0, len(SLICE_HOURS), NODES)),
         "sheet_initial": np.zeros((0, NODES)),
@@ -302,8 +300,7 @@ _COLL = ("coll_asset", "coll_quantity", "coll_schedule")
 _SHEET = (
     "sheet_asset",
     "sheet_gross",
-    "sheet_from",
-    "sheet_step",
+    "sheet_now",
     "sheet_equity",
     "sheet_maintenance",
     "sheet_initial",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from models.errors import InputError, UnknownAssetError
 from models.typing import HOUR_NS, MINUTE_NS, FloatArray, IntArray
 
 __all__ = ["MarketPanel", "MarketSnapshot", "to_hourly"]
+
+
+_COLUMNS: Final = ("open", "high", "low", "close", "volume", "funding_rate")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +38,9 @@ class MarketPanel:
         Rate charged at the open stamp of the bar, 0 where none is.
     source : tuple of str, length A
         ``"mark"``, ``"perp"``, ``"spot"`` or ``"simulated"``.
+    implied : ndarray, shape (A, T), or None
+        30-day implied volatility (an index such as DVOL, a fraction a year) that was known at the open of the bar; NaN
+        where none was.
 
     Notes
     -----
@@ -50,6 +57,7 @@ class MarketPanel:
     volume: FloatArray
     funding_rate: FloatArray
     source: tuple[str, ...]
+    implied: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.bar_minutes < 1 or 1440 % self.bar_minutes:
@@ -59,6 +67,8 @@ class MarketPanel:
             array = getattr(self, name)
             if array.shape != shape or array.dtype != np.float64:
                 raise InputError(name, f"{array.dtype}{array.shape}", f"float64 of shape {shape}")
+        if self.implied is not None and self.implied.shape != shape:
+            raise InputError("implied", self.implied.shape, f"shape {shape}")
         if len(self.source) != len(self.assets):
             raise InputError("source", self.source, f"{len(self.assets)} values, one for each asset")
 
@@ -107,10 +117,14 @@ class MarketPanel:
         """Index of the first bar that opens at or after `as_of`; not clipped to the panel."""
         return -((self.start - np.asarray(as_of, np.int64)) // self.step)
 
+    def _columns(self) -> tuple[str, ...]:
+        """Names of the arrays that there are."""
+        return _COLUMNS if self.implied is None else (*_COLUMNS, "implied")
+
     def slice(self, first: int, stop: int) -> MarketPanel:
         """Columns ``first:stop`` as a panel (views, no copy)."""
         first, stop = max(first, 0), min(stop, self.n_bars)
-        cut = {n: getattr(self, n)[:, first:stop] for n in ("open", "high", "low", "close", "volume", "funding_rate")}
+        cut = {n: getattr(self, n)[:, first:stop] for n in self._columns()}
         return replace(self, start=self.start + first * self.step, **cut)
 
     def between(self, start: int, end: int) -> MarketPanel:
@@ -120,7 +134,7 @@ class MarketPanel:
     def select(self, assets: Sequence[str]) -> MarketPanel:
         """The same bars for some of the assets, in the order given."""
         rows = [self.column(a) for a in assets]
-        cut = {n: getattr(self, n)[rows] for n in ("open", "high", "low", "close", "volume", "funding_rate")}
+        cut = {n: getattr(self, n)[rows] for n in self._columns()}
         return replace(self, assets=tuple(assets), source=tuple(self.source[r] for r in rows), **cut)
 
     def snapshot(self, as_of: int) -> MarketSnapshot:
@@ -148,7 +162,10 @@ class MarketPanel:
                 rates = self.funding_rate[a, max(0, row - 24 * 60 // self.bar_minutes) : row + 1]
                 paid = np.flatnonzero(rates)
                 funding[a] = rates[paid[-1]] if len(paid) else 0.0
-        return MarketSnapshot(as_of, self.assets, price, funding, age)
+        implied = np.full(n, np.nan)
+        if self.implied is not None and stop > 0:
+            implied = self.implied[:, min(stop, self.n_bars - 1)].copy()
+        return MarketSnapshot(as_of, self.assets, price, funding, age, implied)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +184,8 @@ class MarketSnapshot:
         Last funding rate charged, per interval.
     age_minutes : ndarray, shape (A,)
         Minutes since the close of the bar the price is from.
+    implied : ndarray, shape (A,), or None
+        30-day implied volatility, a fraction a year; NaN where none is known.
     """
 
     as_of: int
@@ -174,6 +193,7 @@ class MarketSnapshot:
     price: FloatArray
     funding_rate: FloatArray
     age_minutes: FloatArray
+    implied: FloatArray | None = None
 
 
 def to_hourly(panel: MarketPanel) -> MarketPanel:
@@ -221,4 +241,5 @@ def to_hourly(panel: MarketPanel) -> MarketPanel:
             cut.volume.reshape(shape).sum(axis=2),
             cut.funding_rate.reshape(shape).sum(axis=2),
             panel.source,
+            None if cut.implied is None else np.ascontiguousarray(cut.implied.reshape(shape)[:, :, 0]),
         )

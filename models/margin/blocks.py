@@ -15,11 +15,14 @@ import numpy as np
 from models._csr import gather, pointer
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray
 
-__all__ = ["BLOCK_MODELS", "HOURS_A_YEAR", "BlockArrays", "moved_in_time", "take_blocks"]
+__all__ = ["BLOCK_MODELS", "HOURS_A_YEAR", "NO_BLOCKS", "BlockArrays", "moved_in_time", "own_blocks", "take_blocks"]
 
 HOURS_A_YEAR: Final = 8760.0
 BLOCK_MODELS: Final = ("deribit-standard", "srm", "regt", "scenario")
 """Margin models that are computed block by block; the place of each is its number in ``block_model``."""
+
+
+_NONE: Final = np.zeros(0)
 
 
 class BlockArrays(NamedTuple):
@@ -47,6 +50,10 @@ class BlockArrays(NamedTuple):
     expiry_rate: FloatArray  # (e,) continuously compounded discount rate a year
     expiry_future: FloatArray  # (e,) net base units of futures with this expiry, signed
     parameter: FloatArray  # (p,) parameters of the models, laid out as each model says
+    block_linear: FloatArray = _NONE  # (k,) base units of linear perpetuals; empty: block_perpetual holds all
+    block_inverse: FloatArray = _NONE  # (k,) dollars of coin-margined perpetuals
+    expiry_linear: FloatArray = _NONE  # (e,) base units of linear futures; empty: expiry_future holds all
+    expiry_inverse: FloatArray = _NONE  # (e,) dollars of coin-margined futures
 
 
 def take_blocks(b: BlockArrays, units: IntArray) -> BlockArrays:
@@ -80,6 +87,8 @@ def take_blocks(b: BlockArrays, units: IntArray) -> BlockArrays:
         **{name: getattr(b, name)[blocks] for name in _BLOCK},
         **{name: getattr(b, name)[options] for name in _OPTION},
         **{name: getattr(b, name)[expiries] for name in _EXPIRY},
+        **{name: getattr(b, name)[blocks] for name in _SPLIT[0] if len(getattr(b, name))},
+        **{name: getattr(b, name)[expiries] for name in _SPLIT[1] if len(getattr(b, name))},
     )
 
 
@@ -102,6 +111,55 @@ def moved_in_time(b: BlockArrays, hours: FloatArray) -> BlockArrays:
     return b._replace(expiry_years=np.maximum(b.expiry_years - shift, 0.0))
 
 
+_SPLIT = ("block_linear", "block_inverse"), ("expiry_linear", "expiry_inverse")
 _BLOCK = ("block_asset", "block_model", "block_perpetual", "block_spot")
 _OPTION = ("option_strike", "option_call", "option_quantity", "option_vol")
 _EXPIRY = ("expiry_years", "expiry_carry", "expiry_rate", "expiry_future")
+
+
+def own_blocks(b: BlockArrays) -> BlockArrays:
+    """Copy the columns that a walk writes to: quantities that follow the price or are settled.
+
+    Parameters
+    ----------
+    b : BlockArrays
+        Blocks of a book.
+
+    Returns
+    -------
+    BlockArrays
+        The same blocks.
+    """
+    return b._replace(**{name: getattr(b, name).copy() for name in _WRITTEN})
+
+
+_WRITTEN = ("option_quantity", "block_perpetual", "expiry_future", "expiry_linear", "expiry_inverse")
+
+
+def _no_blocks() -> BlockArrays:
+    whole, real = np.zeros(0, np.int32), np.zeros(0)
+    start = np.zeros(1, np.int32)
+    return BlockArrays(
+        block_unit=whole,
+        block_asset=whole,
+        block_model=whole,
+        block_parameter=start,
+        block_perpetual=real,
+        block_spot=real,
+        block_option=start,
+        block_expiry=start,
+        option_strike=real,
+        option_call=np.zeros(0, np.bool_),
+        option_quantity=real,
+        option_vol=real,
+        option_expiry=whole,
+        expiry_years=real,
+        expiry_carry=real,
+        expiry_rate=real,
+        expiry_future=real,
+        parameter=real,
+    )
+
+
+NO_BLOCKS: Final = _no_blocks()
+"""Of a book that has none."""

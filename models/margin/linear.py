@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from models.book import BookArrays
-from models.margin.sheets import NODES, sheet_value
+from models.margin.sheets import MIDDLE, node_move, sheet_value
 from models.typing import FloatArray, Int32Array
 
 __all__ = [
@@ -61,7 +61,7 @@ def unit_equity(b: BookArrays, u: int, price: FloatArray) -> float:
         value = b.coll_quantity[j] * (price[a] if a >= 0 else 1.0)
         equity += tier_value(b.sched_start, b.sched_floor, b.sched_rate, b.sched_offset, b.coll_schedule[j], value)
     for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
-        equity += sheet_value(b.sheet_from[h], b.sheet_step[h], b.sheet_equity[h, 0], price[b.sheet_asset[h]])
+        equity += sheet_value(b.sheet_now[h], b.sheet_equity[h, 0], price[b.sheet_asset[h]])
     return equity
 
 
@@ -73,7 +73,7 @@ def unit_maintenance(b: BookArrays, u: int, price: FloatArray) -> float:
         notional = b.leg_size[i] * price[b.leg_asset[i]]
         total += tier_value(b.tier_start, b.tier_floor, b.tier_rate, b.tier_offset, b.leg_tier[i], notional)
     for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
-        total += sheet_value(b.sheet_from[h], b.sheet_step[h], b.sheet_maintenance[h, 0], price[b.sheet_asset[h]])
+        total += sheet_value(b.sheet_now[h], b.sheet_maintenance[h, 0], price[b.sheet_asset[h]])
     return total
 
 
@@ -84,7 +84,7 @@ def unit_initial(b: BookArrays, u: int, call_factor: float, initial_factor: floa
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
         total += b.leg_size[i] * price[b.leg_asset[i]] * b.leg_initial_rate[i]
     for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
-        total += sheet_value(b.sheet_from[h], b.sheet_step[h], b.sheet_initial[h], price[b.sheet_asset[h]])
+        total += sheet_value(b.sheet_now[h], b.sheet_initial[h], price[b.sheet_asset[h]])
     return max(total, unit_requirement(b, u, max(call_factor, initial_factor), price))
 
 
@@ -244,18 +244,17 @@ def _walk_out(b: BookArrays, u: int, k: float, asset: int, trial: FloatArray) ->
     now = trial[asset]
     if not unit_gap(b, u, k, trial) >= 0.0:
         return np.inf, 0.0
-    step = b.sheet_step[b.unit_sheet[u]]
-    lower = _first_root(b, u, k, asset, now, -step, trial)
-    upper = _first_root(b, u, k, asset, now, step, trial)
+    lower = _first_root(b, u, k, asset, now, -1, trial)
+    upper = _first_root(b, u, k, asset, now, 1, trial)
     return (lower if lower > 0.0 else 0.0), (upper if upper > 0.0 else np.inf)
 
 
 @njit(cache=True)
-def _first_root(b: BookArrays, u: int, k: float, asset: int, now: float, step: float, trial: FloatArray) -> float:
-    """First price in one direction at which the gap is negative, to 1e-9 in log price; -1 within the sheet's reach."""
+def _first_root(b: BookArrays, u: int, k: float, asset: int, now: float, side: int, trial: FloatArray) -> float:
+    """First price in one direction at which the gap is negative, -1 where none is within a sheet's reach."""
     inside = 0.0
-    for i in range(1, NODES):
-        outside = i * step
+    for i in range(1, 2 * MIDDLE + 1):
+        outside = side * node_move(MIDDLE + i) if i <= MIDDLE else side * node_move(2 * MIDDLE) * i / MIDDLE
         trial[asset] = now * np.exp(outside)
         if unit_gap(b, u, k, trial) < 0.0:
             for _ in range(26):

@@ -12,12 +12,14 @@ from typing import Final
 
 import numpy as np
 
-from models.book import Book
+from models.book import NEVER, Book
 from models.errors import InputError
+from models.margin._direct import walk_direct
 from models.margin._extremes import BLOCK, Extremes, build_extremes
 from models.margin._lines import new_work
 from models.margin._scan import ADVERSE, CLOSE, SYNCHRONOUS
 from models.margin._units import Outcome, Plan, count_factors, empty_outcome, fold_units, replay_units
+from models.margin.blocks import BlockArrays
 from models.market import MarketPanel
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray, ObjectArray
 
@@ -133,11 +135,39 @@ def replay(
     used = np.zeros(len(book.assets), np.bool_)
     count_factors(book.arrays, count, asset, used)
     window, first = _window(panel, first, bars)
+    direct = _direct_units(book, window.start + (first + bars) * window.step)
+    if book.blocks is not None:
+        _count_blocks(book.blocks, count, asset, used)
     tables = build_extremes(window, book.assets, used)
     plan = _plan(book, first, bars, _MODES[extremes], factors)
     out = empty_outcome(book.n_units, plan.factor.shape[1])
-    _walk(book, tables, plan, _order(asset, first, plan.account), out, n_threads)
+    order = _order(asset, first, plan.account)
+    _walk(book, tables, plan, order[~direct[order]], out, n_threads)
+    if direct.any():
+        walk_direct(book, window, tables, plan, np.flatnonzero(direct), count > 1, out, n_threads)
     return _fold(book, plan, out, panel.bar_minutes, first + bars > window.n_bars, _bound(book, count, extremes))
+
+
+def _direct_units(book: Book, end: IntArray) -> BoolArray:
+    """Units that are walked by the rule: with blocks, or with a contract that expires before the end, shape (u,)."""
+    direct = np.zeros(book.n_units, np.bool_)
+    if book.blocks is not None:
+        direct[book.blocks.block_unit] = True
+    a = book.arrays
+    if len(a.leg_expiry) and a.leg_expiry.min() < NEVER:
+        unit = book.unit_of_leg()
+        direct[unit[a.leg_expiry < end[book.unit_account()[unit]]]] = True
+    return direct
+
+
+def _count_blocks(b: BlockArrays, count: Int32Array, asset: Int32Array, used: BoolArray) -> None:
+    """Add the underlyings of blocks to the distinct assets of units."""
+    used[b.block_asset] = True
+    for u, a in zip(b.block_unit.tolist(), b.block_asset.tolist(), strict=True):
+        if asset[u] < 0:
+            asset[u], count[u] = a, 1
+        elif asset[u] != a:
+            count[u] = 2
 
 
 def _check(

@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     taker_fee: float
     funding_interval_hours: int
     initial_factor: float = 0.0
+    maintenance_scale: float = 1.0
     loan_rate: float = 0.0
     assumed: tuple[str, ...] = ()
 
@@ -62,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _between("taker_fee", self.taker_fee, -0.01, 0.1)
         _between("funding_interval_hours", self.funding_interval_hours, 1, 24)
         _between("initial_factor", self.initial_factor, 0.0, 100.0)
+        _between("maintenance_scale", self.maintenance_scale, 1.0, 2.0)
         _between("loan_rate", self.loan_rate, 0.0, 1.0)
 
 
@@ -74,6 +76,7 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     basis: Literal["notional", "quantity"]
     model: Model = "linear"
     parameters: str = ""
+    extends: tuple[str, ...] = ()
     settings: list[Settings]
     dates: list[tuple[datetime, str]]
     tables: list[TierTable]

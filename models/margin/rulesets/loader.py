@@ -127,6 +127,7 @@ def _ruleset(name: str, interval: int) -> Ruleset:
         taker_fee=settings.taker_fee,
         funding_interval_hours=settings.funding_interval_hours,
         initial_factor=settings.initial_factor,
+        maintenance_scale=settings.maintenance_scale,
         loan_rate=settings.loan_rate,
         backdated=interval == 0,
         _document=document,

@@ -18,6 +18,7 @@ from models.margin.rulesets.document import Document, Model, Version, pick
 from models.margin.rulesets.venues import (
     VENUE_MODELS,
     block_parameters,
+    venue_collateral,
     venue_initial_rate,
     venue_parameters,
     venue_schedule,
@@ -62,6 +63,8 @@ class Ruleset:
         Hours between funding stamps.
     initial_factor : float
         The initial requirement is at least so many times maintenance; 0 where the ruleset has no such rule.
+    maintenance_scale : float
+        Multiple of the published maintenance at which the venue liquidates (1.05 where at uniMMR 105%).
     loan_rate : float
         Maintenance on what the account owes, a fraction of its value (unified accounts).
     backdated : bool
@@ -78,6 +81,7 @@ class Ruleset:
     taker_fee: float
     funding_interval_hours: int
     initial_factor: float
+    maintenance_scale: float
     loan_rate: float
     backdated: bool
     _document: Document = field(repr=False)
@@ -97,7 +101,7 @@ class Ruleset:
     @property
     def debt_rate(self) -> float:
         """Requirement on what is owed, as a fraction of its value."""
-        return 1.0 if self.model == "lending" else self.loan_rate
+        return 1.0 if self.model == "lending" else self.loan_rate * self.maintenance_scale
 
     @property
     def debt_in_equity(self) -> bool:
@@ -108,6 +112,11 @@ class Ruleset:
     def weighs_currency(self) -> bool:
         """Whether a balance in the account currency has a collateral ratio as any other asset."""
         return self.model == "lending"
+
+    @property
+    def weighs_by_quantity(self) -> bool:
+        """Whether the weight of a collateral asset follows the units held."""
+        return self.model in ("synthetix", "drift", "mango")
 
     @property
     def publishes_initial(self) -> bool:
@@ -144,7 +153,7 @@ class Ruleset:
         ndarray
             Flat row; the layout is the model's.
         """
-        return block_parameters(self.model, self._document.parameters, asset, self._instant)
+        return block_parameters(self.model, self._document.parameters, asset)
 
     def _venue(self, symbol: str) -> Mapping[str, float]:
         return venue_parameters(self._document.parameters, symbol, self._instant)
@@ -189,6 +198,9 @@ class Ruleset:
         """
         if self.model in VENUE_MODELS:
             return venue_schedule(self.model, self._venue(symbol), 1.0 if quantity is None else quantity)
+        base = self._base(symbol)
+        if base is not self:
+            return self._scaled(base.tier(symbol, quantity))
         version = self._version(symbol)[0]
         if quantity is not None and not parse_symbol(symbol).linear:
             return inverse_schedule(self._schedule("tier", version), abs(quantity))
@@ -196,13 +208,15 @@ class Ruleset:
             return self._flat(version, abs(quantity))
         return self._schedule("tier", version)
 
-    def haircut(self, asset: str) -> TierSchedule:
+    def haircut(self, asset: str, quantity: float = 1.0) -> TierSchedule:
         """Give the collateral ratio schedule (1 - haircut, progressive) of an asset.
 
         Parameters
         ----------
         asset : str
             Asset code.
+        quantity : float
+            Units held, where the weight of an asset falls with them (`weighs_by_quantity`).
 
         Returns
         -------
@@ -221,6 +235,8 @@ class Ruleset:
         >>> float(load_ruleset("binance-usdm", datetime(2024, 3, 1, tzinfo=timezone.utc)).haircut("BTC")(1000.0))
         950.0
         """
+        if self._document.parameters and asset not in self._document.collateral:
+            return venue_collateral(self.model, self._document.parameters, asset, quantity, self._instant)
         versions = self._document.collateral.get(asset) or self._document.default_collateral
         if not versions:
             self._refuse_asset(asset)
@@ -230,7 +246,8 @@ class Ruleset:
         """Say whether the tier of a symbol follows the position size, so that `tier` needs the quantity."""
         if self.model in VENUE_MODELS:
             return True
-        return bool(self._version(symbol)[0].price)
+        base = self._base(symbol)
+        return bool(self._version(symbol)[0].price) if base is self else base.by_quantity(symbol)
 
     def tier_source(self, symbol: str) -> tuple[datetime, str]:
         """Give the date and the public source of the tiers in use for a symbol."""
@@ -247,6 +264,31 @@ class Ruleset:
             return document.assumed[key]
         known = key in document.symbols or key in document.collateral
         return None if known else document.assumed.get(ANY)
+
+    def _base(self, symbol: str) -> Ruleset:
+        """The ruleset whose tiers hold for a symbol: this one, or one that it extends."""
+        if symbol in self._document.symbols or not self._document.extends:
+            return self
+        from models.margin.rulesets.loader import load_ruleset
+
+        parts = [load_ruleset(name, self._instant) for name in self._document.extends]
+        fitting = [r for r in parts if (r.model == "inverse") != parse_symbol(symbol).linear]
+        return next((r for r in fitting if symbol in r.symbols()), fitting[0] if fitting else self)
+
+    def _scaled(self, schedule: TierSchedule) -> TierSchedule:
+        """A schedule times the multiple of maintenance at which the ruleset liquidates."""
+        factor = self.maintenance_scale
+        if factor == 1.0:
+            return schedule
+        key = ("scaled", id(schedule), factor)
+        found = self._cache.get(key)
+        if found is None:
+            found = TierSchedule(
+                schedule.floor, schedule.rate * factor, schedule.offset * factor, schedule.max_leverage
+            )
+            self._cache[key] = found
+            self._cache[("kept", id(schedule), 0.0)] = schedule
+        return found
 
     def _version(self, symbol: str) -> tuple[Version, bool]:
         versions = self._document.symbols.get(symbol)

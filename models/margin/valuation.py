@@ -1,0 +1,185 @@
+"""Sheets of a book: its blocks of options and scenario margin, tabulated around the market of now."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit
+
+from models._csr import pointer
+from models.book import Book
+from models.errors import InputError
+from models.margin.block_models import block_margin
+from models.margin.blocks import BlockArrays, own_blocks
+from models.margin.sheets import NODES, SLICE_HOURS, node_move
+from models.options.surface import implied_vol, modelled_index
+from models.typing import FloatArray, Int32Array, IntArray
+
+__all__ = ["Volatility", "modelled_level", "valued", "with_volatilities"]
+
+_VOL_LIMITS = (0.25, 4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Volatility:
+    """Implied volatility as a market input.
+
+    Parameters
+    ----------
+    level : ndarray, shape (A,) or (R, A)
+        30-day implied volatility of each asset, a fraction a year (an index such as DVOL, or modelled).
+    response : float
+        How implied volatility answers to the price in tables over the price: it is multiplied by
+        ``exp(-response * log(P / now))``. 0 (sticky strike) where nothing better is known; > 0 where a fall lifts it.
+    """
+
+    level: FloatArray
+    response: float = 0.0
+
+
+def modelled_level(sigma: FloatArray) -> FloatArray:
+    """Implied level where no index exists: the forecast volatility of the price, with a premium.
+
+    Parameters
+    ----------
+    sigma : ndarray, shape (..., A, 4)
+        Standard deviation of the log price to the horizons 1, 4, 24 and 72 hours.
+
+    Returns
+    -------
+    ndarray, shape (..., A)
+        Fraction a year: `models.options.surface.modelled_index` of the 72-hour forecast, within 0.1 and 3.
+    """
+    yearly = np.asarray(sigma)[..., 3] * np.sqrt(8760.0 / 72.0)
+    return np.clip(modelled_index(yearly), 0.1, 3.0)
+
+
+def with_volatilities(b: BlockArrays, price: FloatArray, level: FloatArray) -> BlockArrays:
+    """Fill the volatilities that positions do not state, from the surface.
+
+    Parameters
+    ----------
+    b : BlockArrays
+        k blocks.
+    price, level : ndarray, shape (k,)
+        Price and 30-day implied volatility of the underlying of each block.
+
+    Returns
+    -------
+    BlockArrays
+        Without NaN among ``option_vol`` where price and level are known.
+    """
+    missing = np.isnan(b.option_vol)
+    if not missing.any():
+        return b
+    block = np.repeat(np.arange(len(b.block_unit)), np.diff(b.block_option))
+    forward = price[block] * b.expiry_carry[b.option_expiry]
+    years = b.expiry_years[b.option_expiry]
+    known = missing & np.isfinite(forward) & (level[block] > 0.0)
+    moneyness = np.log(b.option_strike[known] / forward[known])
+    vol = b.option_vol.copy()
+    vol[known] = implied_vol(np.minimum(level[block][known], 10.0), moneyness, years[known])
+    return b._replace(option_vol=vol)
+
+
+def valued(
+    book: Book,
+    price: FloatArray,
+    volatility: Volatility | FloatArray,
+    row: IntArray | None = None,
+    n_threads: int = 2,
+) -> Book:
+    """Give a book the sheets of its blocks.
+
+    Parameters
+    ----------
+    book : Book
+        n accounts over A assets.
+    price : ndarray, shape (A,) or (R, A)
+        Prices now, for all accounts or for R market states.
+    volatility : Volatility or ndarray
+        Implied volatility, of the shape of `price`.
+    row : ndarray of int64, shape (n,), optional
+        Market state of each account.
+    n_threads : int
+        Threads to tabulate with.
+
+    Returns
+    -------
+    Book
+        The same accounts; itself where it has no blocks. An account whose underlying has no price has NaN sheets.
+
+    Raises
+    ------
+    InputError
+        If shapes do not agree.
+    """
+    if book.blocks is None:
+        return book
+    market = volatility if isinstance(volatility, Volatility) else Volatility(np.asarray(volatility, np.float64))
+    prices, levels = np.atleast_2d(price), np.atleast_2d(market.level)
+    if prices.shape != levels.shape or prices.shape[1] != len(book.assets):
+        raise InputError("volatility", levels.shape, f"the shape of the prices, {prices.shape}")
+    b = book.blocks
+    state = np.zeros(len(book), np.int64) if row is None else np.asarray(row, np.int64)
+    of_block = state[book.unit_account()[b.block_unit]]
+    now = np.ascontiguousarray(prices[of_block, b.block_asset], np.float64)
+    b = with_volatilities(b, now, levels[of_block, b.block_asset])
+    k = len(b.block_unit)
+    equity, maintenance = np.empty((k, len(SLICE_HOURS), NODES)), np.empty((k, len(SLICE_HOURS), NODES))
+    initial = np.empty((k, NODES))
+    own = own_blocks(b)
+
+    def part(blocks: IntArray) -> None:
+        _tabulate(own, blocks, now, market.response, equity, maintenance, initial)
+
+    if n_threads > 1 and k > 8:
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(part, np.array_split(np.arange(k), 4 * n_threads)))
+    else:
+        part(np.arange(k))
+    gross = np.abs(b.block_perpetual) + _sum(np.abs(b.option_quantity), b.block_option)
+    gross += _sum(np.abs(b.expiry_future), b.block_expiry)
+    arrays = book.arrays._replace(
+        unit_sheet=pointer(b.block_unit.astype(np.int64), book.n_units),
+        sheet_asset=b.block_asset,
+        sheet_gross=np.ascontiguousarray(gross),
+        sheet_now=now,
+        sheet_equity=equity,
+        sheet_maintenance=maintenance,
+        sheet_initial=initial,
+    )
+    return replace(book, arrays=arrays, blocks=b)
+
+
+def _sum(values: FloatArray, start: Int32Array) -> FloatArray:
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    edges = np.asarray(start, np.int64)
+    return np.asarray(total[edges[1:]] - total[edges[:-1]])
+
+
+@njit(cache=True, nogil=True)
+def _tabulate(
+    b: BlockArrays,
+    blocks: IntArray,
+    now: FloatArray,
+    response: float,
+    equity: FloatArray,
+    maintenance: FloatArray,
+    initial: FloatArray,
+) -> None:
+    for i in blocks:
+        for j in range(NODES):
+            move = node_move(j)
+            vol = min(max(np.exp(-response * move), _VOL_LIMITS[0]), _VOL_LIMITS[1])
+            for t in range(len(SLICE_HOURS)):
+                if not now[i] > 0.0:
+                    equity[i, t, j] = maintenance[i, t, j] = initial[i, j] = np.nan
+                    continue
+                value, need, more = block_margin(b, i, now[i] * np.exp(move), vol, SLICE_HOURS[t])
+                equity[i, t, j] = value
+                maintenance[i, t, j] = need
+                if t == 0:
+                    initial[i, j] = more
