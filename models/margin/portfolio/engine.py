@@ -283,6 +283,6 @@ def _linear_notional(held: Holdings, window: float) -> float:
 
 def _rates(rules: PortfolioRules, held: Holdings) -> tuple[float, float]:
     """Shares of notional: maintenance, and what initial adds."""
-    r, perpetual, short = rules.rates, abs(held.perpetual) * held.spot, held.net_short * held.spot
+    r, perpetual, short = rules.rates, abs(held.perpetual) * held.spot, held.net_short(live=True) * held.spot
     maintenance = (r.perpetual_maintenance + r.provision) * perpetual + r.option_maintenance * short
     return maintenance, r.perpetual_initial * perpetual + r.option_initial * short

@@ -89,7 +89,7 @@ class Holdings:
     Examples
     --------
     >>> held = Holdings(100.0, [Expiry(0.25, 101.0)], [110.0], [-2.0], [0.6], [True], [0])
-    >>> held.net_short
+    >>> held.net_short()
     2.0
     """
 
@@ -117,12 +117,13 @@ class Holdings:
             object.__setattr__(self, name, value)
         _finite(self)
 
-    @property
-    def net_short(self) -> float:
-        """Short options in base units: net by expiry and strike, calls and puts together."""
-        _, at = np.unique(np.stack([self.expiry, self.strike]), axis=1, return_inverse=True)
-        net = np.bincount(np.ravel(at), self.quantity) if len(self.strike) else np.zeros(0)
-        return float(-np.minimum(net, 0.0).sum())
+    def net_short(self, live: bool = False) -> float:
+        """Short options in base units, net by expiry and strike, calls and puts together; all, or live ones only."""
+        kept = np.array([at.years > 0.0 or not live for at in self.expiries], bool)[self.expiry]
+        if not kept.any():
+            return 0.0
+        _, at = np.unique(np.stack([self.expiry, self.strike])[:, kept], axis=1, return_inverse=True)
+        return float(-np.minimum(np.bincount(np.ravel(at), self.quantity[kept]), 0.0).sum())
 
     def rows(self, e: int) -> IntArray:
         """Options of one expiry."""

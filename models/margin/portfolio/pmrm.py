@@ -245,7 +245,7 @@ def _with_netting(account: PmrmAccount) -> Holdings:
 def _contingencies(rules: PortfolioRules, account: PmrmAccount) -> tuple[tuple[float, float], ...]:
     """Perpetual, option and base contingency: maintenance, and what initial adds."""
     r, held, values = rules.rates, account.held, account.values()
-    perpetual, short = abs(held.perpetual) * held.spot, held.net_short * held.spot
+    perpetual, short = abs(held.perpetual) * held.spot, held.net_short() * held.spot
     return (
         (-r.perpetual_maintenance * perpetual, -r.perpetual_initial * perpetual),
         (-r.option_maintenance * short, -r.option_initial * short),
