@@ -151,7 +151,7 @@ def _unit(b: BookArrays, u: int, k: float, price: FloatArray, s: Scratch, isolat
 def _sheet(b: BookArrays, h: int, k: float, price: FloatArray, s: Scratch) -> tuple[float, float]:
     """Equity and requirement of a sheet; its exposure is that of its slope."""
     a = b.sheet_asset[h]
-    start, step, p = b.sheet_now[h], price[a]
+    now, p = b.sheet_now[h], price[a]
     worth, need = b.sheet_equity[h, 0], b.sheet_maintenance[h, 0]
     slope = (sheet_value(now, worth, p * 1.005) - sheet_value(now, worth, p * 0.995)) * 100.0
     steeper = (sheet_value(now, need, p * 1.005) - sheet_value(now, need, p * 0.995)) * 100.0

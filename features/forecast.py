@@ -13,6 +13,7 @@ from features.market import market_row
 from models.book import Book, BookArrays
 from models.errors import MissingMarketError
 from models.margin.levels import STATES, margin_levels
+from models.margin.valuation import Volatility, implied_level, valued
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor, SizeModel, size_inputs
 from models.prior import PriorModel, PriorState
@@ -30,6 +31,7 @@ FLAGS: Final = (
     "in_call",
     "proxy_paths",
     "future_as_of",
+    "modelled_volatility",
 )
 """What an answer may carry, in the order of the bits of `Forecast.flags`.
 
@@ -37,7 +39,8 @@ FLAGS: Final = (
 ``no_positions`` nothing can be called; ``stale_market`` the price is older than the ruleset allows; ``gap`` the
 newest bar of an asset is missing; ``no_price`` an asset has no price (all figures NaN); ``in_call`` equity is below
 the call requirement now; ``proxy_paths`` an asset has too little history and moves with the market in the prior;
-``future_as_of`` the account is dated after the newest bar by more than the ruleset's limit.
+``future_as_of`` the account is dated after the newest bar by more than the ruleset's limit; ``modelled_volatility`` an
+option is valued at a volatility that no index and no quote stands behind.
 """
 _BIT: Final = {name: 1 << i for i, name in enumerate(FLAGS)}
 
@@ -117,6 +120,10 @@ class Moment:
         The full predictor.
     proxy : ndarray of bool, shape (A,)
         Assets with too little history, that move with the market in the prior's paths.
+    implied : ndarray, shape (A,)
+        30-day implied volatility: the index where there is one, else modelled from the forecast.
+    modelled : ndarray of bool, shape (A,)
+        Assets without an index.
     """
 
     as_of: int
@@ -128,9 +135,16 @@ class Moment:
     state: PriorState
     predictor: MarginCallPredictor | None
     proxy: BoolArray
+    implied: FloatArray
+    modelled: BoolArray
+
+    def valued(self, book: Book) -> Book:
+        """Give a book with options or scenario margin its sheets at this moment."""
+        return valued(book, self.price, Volatility(self.implied))
 
     def p_call(self, book: Book) -> FloatArray:
         """P(call), shape (n, 4)."""
+        book = self.valued(book)
         return self._levels(book, (book.arrays.account_call_factor,))[0][0]
 
     def outlook(self, book: Book, num_threads: int | None = None) -> Forecast:
@@ -148,6 +162,8 @@ class Moment:
         Forecast
             Rows in the order of the book.
         """
+        guessed = self._guessed(book)
+        book = self.valued(book)
         factors = (book.arrays.account_call_factor, np.ones(len(book)))
         (p_call, p_liquidation), prior = self._levels(book, factors, num_threads)
         levels = margin_levels(book, self.price)
@@ -163,6 +179,7 @@ class Moment:
                 table[unknown] = np.nan
         ages = self.ages(book)
         flags = self._flags(book, ages, unknown, in_call)
+        flags[guessed] |= _BIT["modelled_volatility"]
         return Forecast(p_call, liquidation, prior, q50, q90, ages, flags, levels.state)
 
     def ages(self, book: Book) -> FloatArray:
@@ -171,13 +188,22 @@ class Moment:
         _oldest(book.arrays, float(self.as_of), self.closed, oldest)
         return np.asarray(np.round((book.as_of - oldest) / MINUTE_NS, 3), np.float64)
 
+    def _guessed(self, book: Book) -> BoolArray:
+        """Accounts with an option that states no volatility, on an asset without an index, shape (n,)."""
+        out = np.zeros(len(book), np.bool_)
+        b = book.blocks
+        if b is not None:
+            block = np.repeat(np.arange(len(b.block_unit)), np.diff(b.block_option))
+            rows = block[np.isnan(b.option_vol) & self.modelled[b.block_asset[block]]]
+            out[book.unit_account()[b.block_unit[rows]]] = True
+        return out
+
     def _flags(self, book: Book, ages: FloatArray, unknown: BoolArray, in_call: BoolArray) -> IntArray:
-        first = book.arrays.unit_leg[book.arrays.account_unit]
         late = (book.as_of - self.as_of) / MINUTE_NS
         whole = _BIT["prior_only"] if self.predictor is None else 0
         whole |= _BIT["in_sample"] if self.as_of < self.prior.fitted_until else 0
         bits = np.full(len(book), whole, np.int64)
-        bits[first[1:] == first[:-1]] |= _BIT["no_positions"]
+        bits[~book.holds_positions()] |= _BIT["no_positions"]
         bits[ages > book.stale_after_minutes] |= _BIT["stale_market"]
         bits[ages - late > 1e-6] |= _BIT["gap"]
         bits[unknown] |= _BIT["no_price"]
@@ -203,8 +229,7 @@ class Moment:
             x[:, i] = rows.reshape(n, len(HORIZONS), -1)
         both = self.predictor.predict(x.reshape(-1, len(FEATURE_NAMES)), prior.reshape(-1, len(HORIZONS)), num_threads)
         p = both.reshape(n, m, len(HORIZONS))
-        first = book.arrays.unit_leg[book.arrays.account_unit]
-        p[(first[1:] == first[:-1]) & (physics[:, -1] == 0)] = 0.0
+        p[~book.holds_positions() & (physics[:, -1] == 0)] = 0.0
         return [np.ascontiguousarray(p[:, i]) for i in range(m)], physics
 
 
@@ -219,6 +244,8 @@ def _oldest(b: BookArrays, newest: float, closed: FloatArray, out: FloatArray) -
             for j in range(b.unit_coll[u], b.unit_coll[u + 1]):
                 if b.coll_asset[j] >= 0:
                     found = min(found, closed[b.coll_asset[j]])
+            for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
+                found = min(found, closed[b.sheet_asset[h]])
         out[n] = found
 
 
@@ -251,6 +278,8 @@ def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: Marg
         raise MissingMarketError(f"market: expected a bar closed at {np.datetime64(as_of, 'ns')}, the first is later")
     close = panel.start + (row + 1) * panel.step
     seen = panel.snapshot(close)
+    state = prior.state(panel, close)
+    implied, modelled = implied_level(seen.implied, state.sigma)
     return Moment(
         as_of=close,
         assets=panel.assets,
@@ -258,9 +287,11 @@ def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: Marg
         closed=close - seen.age_minutes * MINUTE_NS,
         features=None if predictor is None else market_row(panel, row),
         prior=prior,
-        state=prior.state(panel, close),
+        state=state,
         predictor=predictor,
         proxy=np.isin(panel.assets, prior.pool.proxy) | ~np.isin(panel.assets, prior.pool.assets),
+        implied=implied,
+        modelled=modelled,
     )
 
 

@@ -7,7 +7,7 @@ and one unit for each isolated position. One account and a million take the same
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +15,9 @@ import numpy as np
 from models._csr import gather
 from models.account import Account
 from models.errors import Failure
-from models.margin.blocks import BlockArrays, take_blocks
+from models.margin.blocks import BlockArrays, moved_in_time, take_blocks
 from models.margin.sheets import NODES, SLICE_HOURS
-from models.typing import FloatArray, Int32Array, IntArray, ObjectArray
+from models.typing import HOUR_NS, BoolArray, FloatArray, Int32Array, IntArray, ObjectArray
 
 __all__ = ["NEVER", "Book", "BookArrays", "account_columns", "linear_defaults", "no_sheets"]
 
@@ -126,6 +126,43 @@ class Book:
     def unit_of_collateral(self) -> IntArray:
         """Unit of each collateral row, shape (c,)."""
         return np.repeat(np.arange(self.n_units), np.diff(self.arrays.unit_coll))
+
+    def holds_positions(self) -> BoolArray:
+        """Whether each account holds anything that a requirement stands on, shape (n,)."""
+        a = self.arrays
+        live = (np.diff(a.unit_leg) > 0) | (a.unit_floor != 0.0) | (a.unit_offset != 0.0)
+        if self.blocks is not None:
+            live[self.blocks.block_unit] = True
+        out = np.zeros(len(self), np.bool_)
+        out[self.unit_account()[live]] = True
+        return out
+
+    def n_positions(self) -> IntArray:
+        """Number of legs and options of each account, shape (n,)."""
+        leg = self.arrays.unit_leg[self.arrays.account_unit]
+        count = np.diff(leg).astype(np.int64)
+        if self.blocks is not None:
+            np.add.at(count, self.unit_account()[self.blocks.block_unit], np.diff(self.blocks.block_option))
+        return count
+
+    def earlier(self, nanoseconds: int) -> Book:
+        """The same accounts as of some time before: options have as much longer to run.
+
+        Parameters
+        ----------
+        nanoseconds : int
+            How much earlier, >= 0.
+
+        Returns
+        -------
+        Book
+            Without sheets.
+        """
+        blocks = self.blocks
+        if blocks is not None:
+            blocks = moved_in_time(blocks, np.full(len(blocks.block_unit), -nanoseconds / HOUR_NS))
+        arrays = self.arrays._replace(**no_sheets(self.n_units))
+        return replace(self, as_of=self.as_of - nanoseconds, arrays=arrays, blocks=blocks)
 
     @classmethod
     def from_columns(

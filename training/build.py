@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from models.book import Book
 from models.errors import InputError
 from models.margin.levels import margin_levels
 from models.margin.replay import replay
+from models.margin.valuation import Volatility, implied_level, valued
 from models.market import MarketPanel, to_hourly
 from models.predictor.size import size_inputs
 from models.prior import WARMUP_HOURS, PriorModel
@@ -196,6 +197,7 @@ def _piece(
     whole, failures = Book.from_columns(part.accounts, part.positions, part.collateral, panel.assets)
     kind = np.delete(part.kind, [f.row for f in failures]) if failures else part.kind
     moment = _Moments(panel, whole.as_of)
+    whole = moment.valued(whole, schedule)
     keep, counts = _usable_accounts(whole, moment.price[moment.row])
     counts["refused"] = len(failures)
     if not keep.any():
@@ -224,7 +226,7 @@ def _piece(
         level=np.tile(np.array([0, 1], np.int8), n),
         factor=_factors(book).ravel(),
         kind=np.repeat(kind, 2).astype(np.int16),
-        legs=np.repeat(_leg_counts(book), 2).astype(np.int16),
+        legs=np.repeat(book.n_positions(), 2).astype(np.int16),
         minutes=seen.minutes.ravel(),
         amount=np.where(call, np.repeat(seen.call_amount, 2), np.nan),
         size_base=np.repeat(base, 2),
@@ -246,6 +248,24 @@ class _Moments:
         known = (self.bar >= 0) & (self.bar < panel.n_bars)
         self.price = np.where(known[:, None], panel.close.T[np.clip(self.bar, 0, panel.n_bars - 1)], np.nan)
 
+    def valued(self, book: Book, schedule: PriorSchedule) -> Book:
+        """Give options and scenario margin their sheets at each account's own instant."""
+        if book.blocks is None:
+            return book
+        _, total, hour = self._variance(schedule)
+        index = None
+        if self.panel.implied is not None:
+            index = self.panel.implied.T[np.clip(self.bar + 1, 0, self.panel.n_bars - 1)]
+        sigma = np.sqrt(np.maximum(total[:, hour].transpose(1, 0, 2), 1e-12))
+        return valued(book, self.price, Volatility(implied_level(index, sigma)[0]), self.row)
+
+    def _variance(self, schedule: PriorSchedule) -> tuple[PriorModel, FloatArray, IntArray]:
+        """The prior's model, its forecasts over the hours of the piece, and the hour of each instant."""
+        model = schedule.at(int(self.instants[0]))
+        first = int(self.instants[0]) - (WARMUP_HOURS + 2) * HOUR_NS
+        self.hourly = to_hourly(self.panel.between(first, int(self.instants[-1])))
+        return model, model.volatility.total_variance(self.hourly), self.hourly.row_closed(self.instants)
+
     def market(self, columns: MarketColumns) -> FloatArray:
         """Market features of the states, shape (R, A, F)."""
         first = max(0, int(self.bar[0]) + 1 - warmup_bars(self.panel.bar_minutes))
@@ -255,13 +275,7 @@ class _Moments:
 
     def prior(self, book: Book, schedule: PriorSchedule) -> tuple[FloatArray, FloatArray]:
         """Volatility (R, A, 4) and prior probability (n, 2, 4) of both levels."""
-        model = schedule.at(int(self.instants[0]))
-        step = HOUR_NS
-        hourly = to_hourly(
-            self.panel.between(int(self.instants[0]) - (WARMUP_HOURS + 2) * step, int(self.instants[-1]))
-        )
-        total = model.volatility.total_variance(hourly)
-        hour = hourly.row_closed(self.instants)
+        model, total, hour = self._variance(schedule)
         order = np.argsort(self.row, kind="stable")
         edges = np.searchsorted(self.row[order], np.arange(len(self.instants) + 1))
         out = np.empty((len(book), 2, len(HORIZONS)))
@@ -269,7 +283,7 @@ class _Moments:
         levels = _factors(book)
         for r in range(len(self.instants)):
             rows = order[edges[r] : edges[r + 1]]
-            state = model.state_from(book.assets, total[:, hour[r]], hourly.start + (int(hour[r]) + 1) * step)
+            state = model.state_from(book.assets, total[:, hour[r]], self.hourly.start + (int(hour[r]) + 1) * HOUR_NS)
             sigma[r] = state.sigma
             out[rows] = model.probability(book.take(rows), self.price[r], state, levels[rows])
         return sigma, out
@@ -280,16 +294,11 @@ def _factors(book: Book) -> FloatArray:
     return np.column_stack([book.arrays.account_call_factor, np.ones(len(book))])
 
 
-def _leg_counts(book: Book) -> IntArray:
-    leg = book.arrays.unit_leg[book.arrays.account_unit]
-    return np.asarray(np.diff(leg), np.int64)
-
-
 def _usable_accounts(book: Book, price: FloatArray) -> tuple[BoolArray, dict[str, int]]:
     """Accounts with known prices, positions, and equity above the call level; and counts of the others."""
     levels = margin_levels(book, price)
     unknown = ~np.isfinite(levels.gap_call)
-    empty = ~unknown & (_leg_counts(book) == 0)
+    empty = ~unknown & ~book.holds_positions()
     called = ~unknown & ~empty & (levels.gap_call < 0)
     counts = {"no_price": int(unknown.sum()), "no_position": int(empty.sum()), "in_call": int(called.sum())}
     return np.asarray(~(unknown | empty | called)), counts
@@ -315,7 +324,7 @@ def _sizes(book: Book, moment: _Moments, sigma: FloatArray) -> tuple[FloatArray,
 
 def _last_call(book: Book, panel: MarketPanel) -> FloatArray:
     """Would the account, as it stands, have been in breach at some time of the day before? Shape (n, 2)."""
-    earlier = replace(book, as_of=book.as_of - DAY_NS)
+    earlier = book.earlier(DAY_NS)
     seen = replay(earlier, panel, 1440, factors=_factors(book))
     minutes = seen.minutes if seen.minutes is not None else np.full((len(book), 2), np.nan)
     return np.isfinite(minutes).astype(np.float64)

@@ -15,6 +15,7 @@ from features.sources.collect import collect_zips
 from features.sources.exchange import fetch_exchange
 from features.sources.files import bars_path, list_bar_files, read_bars, write_bars
 from features.sources.funding import Funding, read_funding, write_funding
+from features.sources.implied import ImpliedIndex, read_implied_index
 from features.sources.panel import PanelLoad, load_panel, read_panel, write_panel
 from features.sources.simulated import simulate_market
 from features.sources.tables import TableWriter, atomic_path, write_table
@@ -27,6 +28,7 @@ __all__ = [
     "BarsReport",
     "DirectoryReport",
     "Funding",
+    "ImpliedIndex",
     "PanelLoad",
     "TableWriter",
     "atomic_path",
@@ -43,6 +45,7 @@ __all__ = [
     "read_accounts",
     "read_bars",
     "read_funding",
+    "read_implied_index",
     "read_panel",
     "simulate_market",
     "to_ns",

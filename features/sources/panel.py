@@ -17,6 +17,7 @@ import numpy as np
 from features.sources.bars import FIELDS, KINDS, QUOTES, Bars, base_of
 from features.sources.files import BarFile, bars_path, list_bar_files, read_bars, write_bars
 from features.sources.funding import Funding, read_funding, write_funding
+from features.sources.implied import read_implied_index
 from features.sources.times import Instant, bar_minutes, bar_name, iso, to_ns
 from models.errors import InputError, MissingMarketError
 from models.market import MarketPanel
@@ -162,7 +163,8 @@ def load_panel(
     Returns
     -------
     MarketPanel
-        NaN where a bar is missing, never filled forward. Volume comes from the kind itself, else from the perpetual,
+        NaN where a bar is missing, never filled forward. ``implied`` is read from ``vol/DVOL_<ASSET>-1d.parquet`` where
+        there is such a file. Volume comes from the kind itself, else from the perpetual,
         else from spot, one of them for the whole period. Funding stands on the bar that holds its stamp, 0 elsewhere.
 
     Raises
@@ -217,8 +219,25 @@ def read_panel(
     source = tuple(item[0] for item in priced)
     volume = np.stack([_volume(grid, shelf, a, kind) for a, kind in zip(names, source, strict=True)])
     rates = np.stack([_funding(grid, shelf, funding, asset) for asset in names])
-    panel = MarketPanel(names, grid.minutes, grid.start, opened, high, low, close, volume, rates, _label(root, source))
+    panel = MarketPanel(
+        names, grid.minutes, grid.start, opened, high, low, close, volume, rates, _label(root, source),
+        _implied(root, names, grid),
+    )  # fmt: skip
     return PanelLoad(panel, tuple(grid.notes))
+
+
+def _implied(root: str | Path, names: Sequence[str], grid: _Grid) -> FloatArray | None:
+    """Implied volatility known at the open of each bar, shape (A, T); None where no asset has an index."""
+    found = [read_implied_index(root, name) for name in names]
+    if not any(index is not None for index in found):
+        return None
+    out = np.full((len(names), grid.n_bars), np.nan)
+    times = grid.start + np.arange(grid.n_bars, dtype=np.int64) * grid.step
+    for row, index in enumerate(found):
+        if index is not None:
+            level, known = index.at(times)
+            out[row] = np.where(known, level, np.nan)
+    return out
 
 
 def _check_kinds(kinds: Sequence[str]) -> None:

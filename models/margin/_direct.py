@@ -158,7 +158,7 @@ def _walk(
             walking = out.bar[u, 1] < 0
         if not walking and levels == 2:
             break
-    out.worst[u] = worst if worst < np.inf else np.nan
+    out.worst[u] = np.nan if worst == np.inf else worst
 
 
 @kernel
@@ -249,7 +249,7 @@ def _unit(
     equity, need, more = unit_equity(b, u, price), unit_maintenance(b, u, price), 0.0
     for i in range(d.unit_block[u], d.unit_block[u + 1]):
         a = k.block_asset[i]
-        ratio = d.vol[a, bar] / d.vol[a, max(first - 1, 0)]
+        ratio = d.vol[a, bar] / d.vol[a, first]
         vol = ratio if np.isfinite(ratio) else 1.0
         value, block_need, block_more = block_margin(k, i, price[a], vol, hours)
         equity += value

@@ -15,9 +15,9 @@ from models.margin.block_models import block_margin
 from models.margin.blocks import BlockArrays, own_blocks
 from models.margin.sheets import NODES, SLICE_HOURS, node_move
 from models.options.surface import implied_vol, modelled_index
-from models.typing import FloatArray, Int32Array, IntArray
+from models.typing import BoolArray, FloatArray, Int32Array, IntArray
 
-__all__ = ["Volatility", "modelled_level", "valued", "with_volatilities"]
+__all__ = ["Volatility", "implied_level", "modelled_level", "valued", "with_volatilities"]
 
 _VOL_LIMITS = (0.25, 4.0)
 
@@ -54,6 +54,28 @@ def modelled_level(sigma: FloatArray) -> FloatArray:
     """
     yearly = np.asarray(sigma)[..., 3] * np.sqrt(8760.0 / 72.0)
     return np.clip(modelled_index(yearly), 0.1, 3.0)
+
+
+def implied_level(index: FloatArray | None, sigma: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Implied level of each asset: the index where one is known, else modelled.
+
+    Parameters
+    ----------
+    index : ndarray, shape (..., A), or None
+        Index levels, NaN where none is known.
+    sigma : ndarray, shape (..., A, 4)
+        Forecast volatility to the horizons.
+
+    Returns
+    -------
+    tuple of ndarray, shape (..., A)
+        Levels, and which of them are modelled.
+    """
+    modelled = modelled_level(sigma)
+    if index is None:
+        return modelled, np.ones(modelled.shape, np.bool_)
+    known = np.isfinite(index)
+    return np.where(known, index, modelled), ~known
 
 
 def with_volatilities(b: BlockArrays, price: FloatArray, level: FloatArray) -> BlockArrays:
@@ -109,14 +131,15 @@ def valued(
     Returns
     -------
     Book
-        The same accounts; itself where it has no blocks. An account whose underlying has no price has NaN sheets.
+        The same accounts; itself where it has no blocks, or has its sheets. An account whose underlying has no price
+        has NaN sheets.
 
     Raises
     ------
     InputError
         If shapes do not agree.
     """
-    if book.blocks is None:
+    if book.blocks is None or len(book.arrays.sheet_asset):
         return book
     market = volatility if isinstance(volatility, Volatility) else Volatility(np.asarray(volatility, np.float64))
     prices, levels = np.atleast_2d(price), np.atleast_2d(market.level)

@@ -163,7 +163,12 @@ def _exposure(  # pragma: no cover - compiled
             value = abs(b.leg_quantity[i]) * price[b.leg_asset[i]] * sigma[b.leg_asset[i]]
             if value == value:
                 total += value
-        out[n] = total
+        for h in range(b.unit_sheet[b.account_unit[n]], b.unit_sheet[b.account_unit[n + 1]]):
+            value = b.sheet_gross[h] * price[b.sheet_asset[h]] * sigma[b.sheet_asset[h]]
+            if value == value:
+                total += value
+        a = b.account_numeraire[n]
+        out[n] = total / price[a] if a >= 0 else total
 
 
 def _quantiles(values: FloatArray, least: int) -> tuple[float, float] | None:
