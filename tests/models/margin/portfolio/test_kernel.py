@@ -9,7 +9,7 @@ import pytest
 
 from models.margin.portfolio import block_holdings, load_portfolio_rules, pack_rules, scenario_margin
 from models.margin.portfolio._kernel import scenario_margin as kernel
-from models.margin.portfolio.contingencies import Basis, DeltaShock, Discount, Minimum, RateShock, Rates, Roll, Vega
+from models.margin.portfolio.contingencies import Basis, DeltaShock, Discount, Minimum, Rates, RateShock, Roll, Vega
 from models.margin.portfolio.rules import PortfolioRules
 from models.margin.portfolio.shocks import Extended, Grid, Scenario, Skew, VolShock
 from tests.models.margin.portfolio.builders import STYLES, Size, random_blocks
