@@ -8,12 +8,14 @@ from models.margin._kernel import kernel
 from models.margin._srm_kernel import srm_margin
 from models.margin.blocks import BLOCK_MODELS, BlockArrays
 from models.margin.option import standard_margin
+from models.margin.portfolio import scenario_margin_kernel
 from models.margin.securities_kernel import regt_margin
 
 __all__ = ["block_margin"]
 
 _STANDARD: Final = BLOCK_MODELS.index("deribit-standard")
 _REGT: Final = BLOCK_MODELS.index("regt")
+_SCENARIO: Final = BLOCK_MODELS.index("scenario")
 
 
 @kernel
@@ -47,4 +49,6 @@ def block_margin(b: BlockArrays, i: int, spot: float, vol: float, hours: float) 
         return standard_margin(b, i, spot, vol, hours)
     if b.block_model[i] == _REGT:
         return regt_margin(b, i, spot, vol, hours)
+    if b.block_model[i] == _SCENARIO:
+        return scenario_margin_kernel(b, i, spot, vol, hours)
     return srm_margin(b, i, spot, vol, hours)
