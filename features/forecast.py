@@ -18,6 +18,7 @@ from models.market import MarketPanel
 from models.predictor import MarginCallPredictor, SizeModel, size_inputs
 from models.prior import PriorModel, PriorState
 from models.typing import HORIZONS, MINUTE_NS, BoolArray, FloatArray, IntArray
+from models.volatility.month import month_volatility
 
 __all__ = ["FLAGS", "Forecast", "Moment", "flag_names", "forecast", "moment_at"]
 
@@ -121,7 +122,7 @@ class Moment:
     proxy : ndarray of bool, shape (A,)
         Assets with too little history, that move with the market in the prior's paths.
     implied : ndarray, shape (A,)
-        30-day implied volatility: the index where there is one, else modelled from the forecast.
+        30-day implied volatility: the index where there is one, else modelled from realised volatility.
     modelled : ndarray of bool, shape (A,)
         Assets without an index.
     """
@@ -279,7 +280,7 @@ def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: Marg
     close = panel.start + (row + 1) * panel.step
     seen = panel.snapshot(close)
     state = prior.state(panel, close)
-    implied, modelled = implied_level(seen.implied, state.sigma)
+    implied, modelled = implied_level(seen.implied, month_volatility(panel, np.array([row]))[0])
     return Moment(
         as_of=close,
         assets=panel.assets,

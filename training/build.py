@@ -20,6 +20,7 @@ from models.market import MarketPanel, to_hourly
 from models.predictor.size import size_inputs
 from models.prior import WARMUP_HOURS, PriorModel
 from models.typing import DAY_NS, HORIZONS, HOUR_NS, BoolArray, FloatArray, IntArray
+from models.volatility.month import month_volatility
 from training.dataset import Dataset, fingerprint
 from training.labels import Extremes, label
 from training.population import TYPES, Population
@@ -197,7 +198,7 @@ def _piece(
     whole, failures = Book.from_columns(part.accounts, part.positions, part.collateral, panel.assets)
     kind = np.delete(part.kind, [f.row for f in failures]) if failures else part.kind
     moment = _Moments(panel, whole.as_of)
-    whole = moment.valued(whole, schedule)
+    whole = moment.valued(whole)
     keep, counts = _usable_accounts(whole, moment.price[moment.row])
     counts["refused"] = len(failures)
     if not keep.any():
@@ -248,16 +249,15 @@ class _Moments:
         known = (self.bar >= 0) & (self.bar < panel.n_bars)
         self.price = np.where(known[:, None], panel.close.T[np.clip(self.bar, 0, panel.n_bars - 1)], np.nan)
 
-    def valued(self, book: Book, schedule: PriorSchedule) -> Book:
+    def valued(self, book: Book) -> Book:
         """Give options and scenario margin their sheets at each account's own instant."""
         if book.blocks is None:
             return book
-        _, total, hour = self._variance(schedule)
         index = None
         if self.panel.implied is not None:
             index = self.panel.implied.T[np.clip(self.bar + 1, 0, self.panel.n_bars - 1)]
-        sigma = np.sqrt(np.maximum(total[:, hour].transpose(1, 0, 2), 1e-12))
-        return valued(book, self.price, Volatility(implied_level(index, sigma)[0]), self.row)
+        level, _ = implied_level(index, month_volatility(self.panel, self.bar))
+        return valued(book, self.price, Volatility(level), self.row)
 
     def _variance(self, schedule: PriorSchedule) -> tuple[PriorModel, FloatArray, IntArray]:
         """The prior's model, its forecasts over the hours of the piece, and the hour of each instant."""
@@ -353,21 +353,9 @@ def _reflection(book: Book, moment: _Moments, sigma: FloatArray, loading: FloatA
 
 
 def _month_sigma(moment: _Moments) -> FloatArray:
-    """Root mean square of the returns of the last 30 days, scaled to each horizon; shape (R, A, 4)."""
-    panel = moment.panel
-    bars = 30 * 1440 // panel.bar_minutes
-    first = max(0, int(moment.bar[0]) - bars)
-    close = panel.close[:, first : int(moment.bar[-1]) + 1]
-    change = np.diff(np.log(close), axis=1, prepend=np.nan)
-    there = np.isfinite(change)
-    square = np.cumsum(np.where(there, change, 0.0) ** 2, axis=1)
-    count = np.cumsum(there, axis=1)
-    now = moment.bar - first
-    before = np.maximum(now - bars, 0)
-    variance = (square[:, now] - square[:, before]) / np.maximum(count[:, now] - count[:, before], 1)
-    steps = np.array(HORIZONS) / panel.bar_minutes
-    sigma = np.sqrt(np.maximum(variance.T[:, :, None] * steps, 1e-12))
-    return np.ascontiguousarray(sigma)
+    """Volatility of the last 30 days, scaled to each horizon; shape (R, A, 4)."""
+    yearly = month_volatility(moment.panel, moment.bar)
+    return np.ascontiguousarray(yearly[:, :, None] * np.sqrt(np.array(HORIZONS) / (365 * 1440)))
 
 
 def _piece_fingerprint(

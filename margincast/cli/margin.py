@@ -104,10 +104,10 @@ def _other_rules(
 
 def _columns(chunk: Chunk, book: Book, prices: FloatArray, ages: FloatArray) -> dict[str, Any]:
     from margincast.cli.batch import stamps
-    from margincast.cli.moments import flags_of
+    from margincast.cli.moments import flags_of, valued_at
     from models.margin.levels import margin_levels
 
-    levels = margin_levels(book, prices)
+    levels = margin_levels(valued_at(book, prices, chunk.panel), prices)
     return {
         "account_id": chunk.book.account_id,
         "as_of": stamps(chunk.book.as_of),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from models.book import Book
     from models.market import MarketPanel, MarketSnapshot
 
-__all__ = ["by_close", "flags_of", "priced", "snapshot_prices"]
+__all__ = ["by_close", "flags_of", "priced", "snapshot_prices", "valued_at"]
 
 
 def by_close(book: Book, panel: MarketPanel) -> Iterator[tuple[int, IntArray]]:
@@ -91,6 +91,35 @@ def priced(chunk: Chunk) -> tuple[Chunk, FloatArray, FloatArray]:
     return chunk.refuse(bad, reason), prices[~bad], ages[~bad]
 
 
+def valued_at(book: Book, prices: FloatArray, panel: MarketPanel) -> Book:
+    """Give options and scenario margin their sheets at the prices of each account's instant.
+
+    Parameters
+    ----------
+    book : Book
+        n accounts.
+    prices : ndarray, shape (n, A)
+        Of `snapshot_prices`.
+    panel : MarketPanel
+        The market, with 30 days before the instants where no volatility index is there.
+
+    Returns
+    -------
+    Book
+        Itself where it has no blocks.
+    """
+    if book.blocks is None:
+        return book
+    from models.margin.valuation import Volatility, implied_level, valued
+    from models.volatility.month import month_volatility
+
+    level = np.full(prices.shape, np.nan)
+    for close, rows in by_close(book, panel):
+        bar = np.asarray(panel.row_closed(close)).reshape(1)
+        level[rows] = implied_level(panel.snapshot(close).implied, month_volatility(panel, bar)[0])[0]
+    return valued(book, prices, Volatility(level), np.arange(len(book)))
+
+
 def flags_of(book: Book, ages: FloatArray, bar_minutes: int) -> list[str]:
     """What a reader must know about each account's answer.
 
@@ -112,7 +141,7 @@ def flags_of(book: Book, ages: FloatArray, bar_minutes: int) -> list[str]:
     uses = _uses(book)
     oldest = np.where(uses, ages, 0.0).max(axis=1, initial=0.0)
     newest = ages.min(axis=1, initial=np.inf)
-    empty = np.diff(book.arrays.unit_leg[book.arrays.account_unit]) == 0
+    empty = ~book.holds_positions()
     gap = (oldest - newest >= bar_minutes) & uses.any(axis=1)
     columns: tuple[tuple[str, BoolArray], ...] = (
         ("no_positions", empty),
@@ -132,4 +161,6 @@ def _uses(book: Book) -> BoolArray:
     uses[unit[book.unit_of_leg()], b.leg_asset] = True
     held = np.flatnonzero(b.coll_asset >= 0)
     uses[unit[book.unit_of_collateral()[held]], b.coll_asset[held]] = True
+    if book.blocks is not None:
+        uses[unit[book.blocks.block_unit], book.blocks.block_asset] = True
     return uses

@@ -17,9 +17,10 @@ from models.margin.sheets import NODES, SLICE_HOURS, node_move
 from models.options.surface import implied_vol, modelled_index
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray
 
-__all__ = ["Volatility", "implied_level", "modelled_level", "valued", "with_volatilities"]
+__all__ = ["Volatility", "implied_level", "valued", "with_volatilities"]
 
 _VOL_LIMITS = (0.25, 4.0)
+_LEVEL_LIMITS = (0.05, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +40,32 @@ class Volatility:
     response: float = 0.0
 
 
-def modelled_level(sigma: FloatArray) -> FloatArray:
-    """Implied level where no index exists: the forecast volatility of the price, with a premium.
-
-    Parameters
-    ----------
-    sigma : ndarray, shape (..., A, 4)
-        Standard deviation of the log price to the horizons 1, 4, 24 and 72 hours.
-
-    Returns
-    -------
-    ndarray, shape (..., A)
-        Fraction a year: `models.options.surface.modelled_index` of the 72-hour forecast, within 0.1 and 3.
-    """
-    yearly = np.asarray(sigma)[..., 3] * np.sqrt(8760.0 / 72.0)
-    return np.clip(modelled_index(yearly), 0.1, 3.0)
-
-
-def implied_level(index: FloatArray | None, sigma: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Implied level of each asset: the index where one is known, else modelled.
+def implied_level(index: FloatArray | None, realised: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Implied level of each asset: the index where one is known, else modelled from realised volatility.
 
     Parameters
     ----------
     index : ndarray, shape (..., A), or None
         Index levels, NaN where none is known.
-    sigma : ndarray, shape (..., A, 4)
-        Forecast volatility to the horizons.
+    realised : ndarray, shape (..., A)
+        Realised volatility of the last 30 days, a fraction a year (`models.volatility.month.month_volatility`).
 
     Returns
     -------
     tuple of ndarray, shape (..., A)
-        Levels, and which of them are modelled.
+        Levels within 0.05 and 3, and which of them are modelled.
+
+    Examples
+    --------
+    >>> level, modelled = implied_level(np.array([0.6, np.nan]), np.array([0.5, 0.8]))
+    >>> level.round(3).tolist(), modelled.tolist()
+    ([0.6, 0.92], [False, True])
     """
-    modelled = modelled_level(sigma)
+    guess = np.clip(modelled_index(realised), *_LEVEL_LIMITS)
     if index is None:
-        return modelled, np.ones(modelled.shape, np.bool_)
+        return guess, np.ones(guess.shape, np.bool_)
     known = np.isfinite(index)
-    return np.where(known, index, modelled), ~known
+    return np.where(known, index, guess), ~known
 
 
 def with_volatilities(b: BlockArrays, price: FloatArray, level: FloatArray) -> BlockArrays:
