@@ -25,11 +25,13 @@ from models.options.kernels import normal_cdf
 __all__ = ["delta_needs"]
 
 _ROOT_2PI_INVERSE: Final = 0.3989422804014327
+_LEAST: Final = 1e-12
 
 
 @kernel
 def _option_delta(b: BlockArrays, j: int, forward: float, deviation: float) -> tuple[float, float]:
     """Forward delta of one option position, and its density at d1 times quantity."""
+    deviation = max(deviation, _LEAST)
     d1 = math.log(forward / b.option_strike[j]) / deviation + 0.5 * deviation
     share = normal_cdf(d1) if b.option_call[j] else -normal_cdf(-d1)
     return b.option_quantity[j] * share, b.option_quantity[j] * _ROOT_2PI_INVERSE * math.exp(-0.5 * d1 * d1)

@@ -93,3 +93,8 @@ def test_expired_options_are_settled_and_require_nothing() -> None:
     paid = np.maximum(sign * (50_000.0 - b.option_strike), 0.0) @ b.option_quantity
     assert value == pytest.approx(paid, rel=1e-12)
     assert (maintenance, initial) == (0.0, 0.0)
+
+
+def test_no_volatility_left_is_no_error() -> None:
+    b = random_blocks([pack_rules(EVERYTHING)], seed=2)
+    assert np.isfinite(kernel(b, 0, 60_000.0, 0.0, 0.0)).all()
