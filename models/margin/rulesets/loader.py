@@ -36,8 +36,8 @@ def ruleset_names() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> ruleset_names()
-    ('binance-usdm', 'bybit-linear', 'generic-linear', 'hyperliquid', 'okx-linear')
+    >>> "binance-usdm" in ruleset_names()
+    True
     """
     found = (item.name for item in files(__package__).iterdir())
     return tuple(sorted(name.removesuffix(".json") for name in found if name.endswith(".json")))

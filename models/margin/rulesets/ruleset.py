@@ -235,7 +235,7 @@ class Ruleset:
         >>> float(load_ruleset("binance-usdm", datetime(2024, 3, 1, tzinfo=timezone.utc)).haircut("BTC")(1000.0))
         950.0
         """
-        if self._document.parameters and asset not in self._document.collateral:
+        if self.model in (*VENUE_MODELS, "lending") and asset not in self._document.collateral:
             return venue_collateral(self.model, self._document.parameters, asset, quantity, self._instant)
         versions = self._document.collateral.get(asset) or self._document.default_collateral
         if not versions:

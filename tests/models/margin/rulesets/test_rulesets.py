@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 
 from models.errors import InputError, UnknownAssetError, UnknownRulesetError, UnknownSymbolError
+from models.margin.blocks import BLOCK_MODELS
 from models.margin.rulesets import Ruleset, load_ruleset, ruleset_names
 from models.margin.rulesets.document import Document, Settings
+from models.margin.venues.parameters import load_parameters
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 BTC = "BTC/USDT:USDT"
+ANY_COIN = {"binance-coinm", "binance-pm", "bybit-uta", "csa", "generic-inverse", "generic-linear"}
+TABLES = ("linear", "inverse")
+"""Models whose documents hold maintenance tables of their own."""
+SYMBOL = dict.fromkeys(
+    ("drift-v2", "dydx-v4", "hyperliquid", "mango-v4", "synthetix-v3"), "BTC/USDC:USDC"
+) | dict.fromkeys(("binance-coinm", "generic-inverse"), "BTC/USD:BTC")
 
 
 def day(year: int, month: int, day: int) -> datetime:
@@ -74,7 +82,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["kraken", "", None, 3])
 def test_an_unknown_ruleset_is_refused_with_the_names(name: object) -> None:
-    with pytest.raises(UnknownRulesetError, match=r"one of binance-usdm, bybit-linear, generic-linear"):
+    with pytest.raises(UnknownRulesetError, match="one of aave-v3, binance-coinm, binance-pm, binance-usdm, "):
         load_ruleset(name, NOW)  # type: ignore[arg-type]
 
 
@@ -150,7 +158,7 @@ def test_what_is_assumed_is_said(name: str, key: str, assumed: bool) -> None:
 
 def test_every_table_of_every_document_is_a_schedule(document: Document) -> None:
     versions = [*document.default_tables, *(v for vs in document.symbols.values() for v in vs)]
-    assert versions
+    assert bool(versions) == (document.model in TABLES)
     for version in versions:
         schedule = document.tier_schedule(version)
         assert np.all(np.diff(schedule.rate) >= 0)
@@ -174,13 +182,56 @@ def test_what_a_source_calls_assumed_has_a_note(document: Document) -> None:
             assert key in document.assumed, key
 
 
+LEVELS = {  # call, initial over maintenance, release over initial; liquidation over the published maintenance
+    "vega": (1.2, 2.0, 1.2, 1.0),
+    "aave-v3": (1.25, 1.25, 1.25, 1.0),
+    "binance-pm": (1.5 / 1.05, 0.0, 1.25, 1.05),
+    "okx-pm": (1.25, 1.3, 1.25, 1.0),
+    "csa": (1.25, 0.0, 1.0, 1.0),
+}
+HOURLY = {"drift-v2", "dydx-v4", "hyperliquid", "mango-v4", "synthetix-v3"}
+
+
 @pytest.mark.parametrize("name", ruleset_names())
 def test_the_four_levels_have_their_parameters(name: str) -> None:
     rules = load_ruleset(name, NOW)
     assert isinstance(rules, Ruleset)
-    assert (rules.call_ratio, rules.release_factor) == (0.8, 1.25)
+    found = (1.0 / rules.call_ratio, rules.initial_factor, rules.release_factor, rules.maintenance_scale)
+    assert found == pytest.approx(LEVELS.get(name, (1.25, 0.0, 1.25, 1.0)), rel=1e-12)
     assert rules.stale_after_minutes == 120
-    assert rules.funding_interval_hours == (1 if name == "hyperliquid" else 8)
+    assert rules.funding_interval_hours == (1 if name in HOURLY else 8)
+
+
+def test_levels_of_vega_are_the_scaling_factors_of_its_markets() -> None:
+    rules = load_ruleset("vega", NOW)
+    scales = load_parameters("vega", NOW).of(BTC)
+    assert 1.0 / rules.call_ratio == pytest.approx(scales["search"])
+    assert rules.initial_factor == scales["initial"]
+    assert rules.initial_factor * rules.release_factor == pytest.approx(scales["release"])
+
+
+@pytest.mark.parametrize("name", ruleset_names())
+def test_every_document_has_rules_for_what_it_takes(name: str) -> None:
+    """Tables, tables of the rulesets it extends, a formula of the position, or a model of blocks."""
+    rules = load_ruleset(name, NOW)
+    if rules.model in BLOCK_MODELS:
+        assert len(rules.block_parameters("BTC")) >= 6
+        assert np.isfinite(rules.block_parameters("BTC")[:6]).all()
+    elif rules.model not in ("lending", "csa"):
+        schedule = rules.tier(SYMBOL.get(name, BTC), 1.0)
+        assert 0.0 < float(schedule(50_000.0)) < 50_000.0
+    money = "USDT" if name == "vega" else "USDC"
+    assert all(0.0 < float(rules.haircut(asset)(1.0)) <= 1.0 for asset in (*rules.assets(), money))
+
+
+@pytest.mark.parametrize("name", ruleset_names())
+def test_an_asset_is_taken_or_refused_by_name(name: str) -> None:
+    rules = load_ruleset(name, NOW)
+    if name in ANY_COIN:
+        assert 0.0 < float(rules.haircut("NOTACOIN")(1.0)) <= 1.0
+        return
+    with pytest.raises(UnknownAssetError, match=r"expected .*USD.*, was 'NOTACOIN'"):
+        rules.haircut("NOTACOIN")
 
 
 @pytest.mark.parametrize(
