@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["replay"]
 
+HISTORY_DAYS = 31
+"""Days before the accounts: realised volatility of a month stands in where no volatility index exists."""
+
 
 @app.command(epilog="Example: margincast replay accounts.jsonl --market ./market --horizon 4320 --out outcomes.parquet")
 def replay(
@@ -31,14 +34,16 @@ def replay(
     from margincast.cli.batch import Answer, run_batch
     from margincast.cli.inputs import instant, read_books
     from margincast.cli.markets import MarketWindow
+    from margincast.cli.moments import snapshot_prices, valued_at
     from models.margin.replay import replay as walk
 
     first, last, when = instant("--from", start), instant("--to", stop), instant("--at", at)
-    window = MarketWindow(market, bar, venue, days=1)
+    window = MarketWindow(market, bar, venue, days=HISTORY_DAYS)
 
     def answer(chunk: Chunk) -> Answer:
         good = _walkable(chunk.between(first, last))
-        seen = walk(good.book, good.panel, horizon, extremes=extremes)
+        book = valued_at(good.book, snapshot_prices(good.book, good.panel)[0], good.panel)
+        seen = walk(book, good.panel, horizon, extremes=extremes)
         return Answer(_columns(good, seen), len(good.book), good.failures)
 
     run_batch("Replay", read_books(accounts, window, when), answer, out, as_json)

@@ -13,6 +13,7 @@ import numpy as np
 
 from models._csr import pointer
 from models.book import Book, BookArrays, no_sheets
+from models.errors import InputError
 from models.instrument import parse_symbol
 from models.margin._extremes import Extremes
 from models.margin._kernel import kernel
@@ -61,6 +62,8 @@ def walk_direct(
         **no_sheets(book.n_units),
     )
     blocks = NO_BLOCKS if book.blocks is None else own_blocks(book.blocks)
+    if np.isnan(blocks.option_vol).any():
+        raise InputError("book", "options without a volatility", "a book of models.margin.valuation.valued")
     coin = {s: "/" in s and not parse_symbol(s).linear for s in set(book.leg_symbol.tolist())}
     direct = DirectPlan(
         many,
