@@ -184,7 +184,7 @@ def test_what_a_source_calls_assumed_has_a_note(document: Document) -> None:
 
 LEVELS = {  # call, initial over maintenance, release over initial; liquidation over the published maintenance
     "vega": (1.2, 2.0, 1.2, 1.0),
-    "aave-v3": (1.25, 1.25, 1.25, 1.0),
+    "aave-v3": (1.25, 1.5, 1.25, 1.0),
     "binance-pm": (1.5 / 1.05, 0.0, 1.25, 1.05),
     "okx-pm": (1.25, 1.3, 1.25, 1.0),
     "csa": (1.25, 0.0, 1.0, 1.0),
