@@ -155,9 +155,7 @@ def _walk(
             if out.bar[u, 0] < 0 and equity < offset + call * need:
                 out.stage[u] = point
                 out.amount[u] = _call_amount(b, u, n, call, equity, need, more, price)
-            for c in range(levels):
-                if out.bar[u, c] < 0 and equity < offset + plan.factor[n, c] * need:
-                    out.bar[u, c] = bar - plan.first[n]
+            _note(plan.factor[n], equity - offset, need, bar - plan.first[n], out.bar[u])
             walking = out.bar[u, 1] < 0
         if not walking and levels == 2:
             break
@@ -173,6 +171,14 @@ def _call_amount(
     initial = max(own, b.unit_offset[u] + max(call, b.account_initial_factor[n]) * need)
     a = b.account_numeraire[n]
     return (initial - equity) / (price[a] if a >= 0 else 1.0)
+
+
+@kernel
+def _note(factor: FloatArray, equity: float, need: float, bar: int, found: Int32Array) -> None:
+    """Write the bar to the levels that are breached for the first time."""
+    for c in range(len(factor)):
+        if found[c] < 0 and equity < factor[c] * need:
+            found[c] = bar
 
 
 @kernel
