@@ -24,6 +24,7 @@ _text = msgspec.json.Decoder(str)
 _policy = msgspec.json.Decoder(Policy | None)
 _path = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
+_range = re.compile(r"^(?P<name>[\w.]+): (?P<what>expected .*)$", re.DOTALL)
 
 
 class _Named(msgspec.Struct):
@@ -192,7 +193,10 @@ def _part(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw, name: str) -> _T:
 def _split(error: Exception) -> tuple[str, str]:
     match = _path.match(str(error))
     what, path = (match["what"], match["path"] or "") if match else (str(error), "")
-    named = _named.search(what)
+    out_of_range = _range.match(what)  # raised by a value of its own
+    if out_of_range:
+        what = out_of_range["what"]
+    named = out_of_range or _named.search(what)
     return what, ".".join(part for part in (path, named["name"] if named else "") if part)
 
 

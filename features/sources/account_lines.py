@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+from ast import literal_eval
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,9 +17,10 @@ import numpy as np
 from features.sources.account_tables import Tables, columns_of
 from models.account import Account
 from models.errors import Failure, InputError
+from models.margin.csa.terms import CsaTerms
 from models.typing import IntArray
 
-__all__ = ["MAX_LINE", "decode_account", "read_lines"]
+__all__ = ["MAX_LINE", "decode_account", "decode_agreement", "read_lines"]
 
 MAX_LINE: Final = 2**20
 """Longest line that is read, bytes."""
@@ -36,7 +38,10 @@ _AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]*)`")
 _NOT_FINITE: Final = re.compile(r'"(\w+)"\s*:\s*(NaN|-?Infinity|nan|-?inf)\b')
 _MISSING: Final = re.compile(r"missing required field `([^`]*)`")
+_RANGE: Final = re.compile(r"^(?P<field>[\w.]+): expected (?P<expected>.*), was (?P<value>.*)$", re.DOTALL)
+_NAME: Final = re.compile(r"^Invalid enum value '?(?P<value>.*?)'?$")
 _DECODER: Final = msgspec.json.Decoder(Account)
+_TERMS: Final = msgspec.json.Decoder(CsaTerms)
 
 Decoded = tuple[Tables, IntArray, list[Failure]]
 
@@ -228,6 +233,43 @@ def decode_account(text: bytes | str) -> Account:
     return account
 
 
+def decode_agreement(text: str, path: str = "csa") -> CsaTerms:
+    """Decode the terms of a credit support annex.
+
+    Parameters
+    ----------
+    text : str
+        A JSON object.
+    path : str
+        Path of the object, for the error.
+
+    Returns
+    -------
+    CsaTerms
+        The terms.
+
+    Raises
+    ------
+    InputError
+        With the path of the field: an unknown field, a wrong type, a value outside its range, text that is not JSON.
+
+    Examples
+    --------
+    >>> decode_agreement('{"party": {"threshold": 1e6}}').party.threshold
+    1000000.0
+    >>> decode_agreement('{"party": {"threshold": -1.0}}')
+    Traceback (most recent call last):
+    ...
+    models.errors.InputError: csa.party.threshold: expected an amount >= 0, or 'infinite', was -1.0
+    """
+    try:
+        return _TERMS.decode(text)
+    except msgspec.DecodeError as error:
+        found = _explain(str(error), text)
+    where = path if found.field == "line" else f"{path}.{found.field}"
+    raise InputError(where, found.value, "the terms as a JSON object" if found.field == "line" else found.expected)
+
+
 def _bad_time(as_of: datetime) -> bool:
     """Whether a time has no zone, or cannot be held in nanoseconds."""
     return as_of.tzinfo is None or not 1990 <= as_of.year < 2200
@@ -241,6 +283,13 @@ def _explain(message: str, text: bytes | str) -> InputError:
         if named:
             full = f"{path}.{named[1]}" if path else named[1]
             return InputError(full, named[1] if pattern is _UNKNOWN else None, expected)
+    out_of_range = _RANGE.match(what)
+    if out_of_range:  # raised by a value of its own
+        full = f"{path}.{out_of_range['field']}" if path else out_of_range["field"]
+        return InputError(full, _value(out_of_range["value"]), out_of_range["expected"])
+    name = _NAME.match(what)
+    if name:
+        return InputError(path, name["value"], "a name that the field knows")
     number = _NOT_FINITE.search(text if isinstance(text, str) else text.decode("utf-8", "replace"))
     if "JSON is malformed" in what and number:
         return InputError(number[1], number[2], "a finite number")
@@ -249,6 +298,14 @@ def _explain(message: str, text: bytes | str) -> InputError:
         return InputError("line", shown, f"{_SHAPE} with finite numbers ({what})")
     expected, _, got = what.partition(", got ")
     return InputError(path or "line", got.strip("`") or what, expected.removeprefix("Expected ").replace("`", ""))
+
+
+def _value(shown: str) -> Any:
+    """What a message shows as a value; the text itself where it is no literal."""
+    try:
+        return literal_eval(shown)
+    except (ValueError, SyntaxError):
+        return shown
 
 
 def _account_id(text: bytes) -> str:

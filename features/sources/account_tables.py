@@ -16,7 +16,8 @@ __all__ = ["Columns", "Tables", "accounts_of", "columns_of", "objects"]
 Columns = dict[str, Any]
 Tables = tuple[Columns, Columns, Columns]
 
-_OPTIONAL: Final = ("margin_mode", "isolated_margin", "leverage")
+_OPTIONAL: Final = ("margin_mode", "isolated_margin", "leverage", "implied_volatility")
+_MAY_LACK: Final = ("isolated_margin", "leverage", "implied_volatility")
 
 
 def columns_of(accounts: Sequence[Account]) -> Tables:
@@ -41,6 +42,7 @@ def columns_of(accounts: Sequence[Account]) -> Tables:
             "as_of": _times(accounts),
             "ruleset": objects([a.ruleset for a in accounts]),
             "currency": objects([a.currency for a in accounts]),
+            "csa": objects([a.csa for a in accounts]),
         },
         {
             "row": np.repeat(n, [len(a.positions) for a in accounts]),
@@ -50,6 +52,7 @@ def columns_of(accounts: Sequence[Account]) -> Tables:
             "margin_mode": objects([p.margin_mode for p in positions]),
             "isolated_margin": np.array([p.isolated_margin for p in positions], np.float64),
             "leverage": np.array([p.leverage for p in positions], np.float64),
+            "implied_volatility": np.array([p.implied_volatility for p in positions], np.float64),
         },
         {
             "row": np.repeat(n, [len(a.collateral) for a in accounts]),
@@ -94,6 +97,7 @@ def accounts_of(accounts: Columns, positions: Columns, collateral: Columns) -> l
 
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     n = len(accounts["account_id"])
+    agreements = accounts.get("csa", [None] * n)
     legs: list[list[Position]] = [[] for _ in range(n)]
     held: list[list[Collateral]] = [[] for _ in range(n)]
     for row, values in _records(positions, ("symbol", "quantity", "entry_price", *_OPTIONAL)):
@@ -108,6 +112,7 @@ def accounts_of(accounts: Columns, positions: Columns, collateral: Columns) -> l
             currency=accounts["currency"][i],
             collateral=tuple(held[i]),
             positions=tuple(legs[i]),
+            csa=agreements[i],
         )
         for i in range(n)
     ]
@@ -122,4 +127,4 @@ def _records(columns: Columns, names: Sequence[str]) -> list[tuple[int, Columns]
 
 def _plain(name: str, values: Any) -> list[Any]:
     plain: list[Any] = np.asarray(values).tolist()
-    return [None if v != v else v for v in plain] if name in ("isolated_margin", "leverage") else plain
+    return [None if v != v else v for v in plain] if name in _MAY_LACK else plain

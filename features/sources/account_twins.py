@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 from features.sources.account_tables import Columns, Tables, objects
 from features.sources.tables import write_table
 from models.errors import Failure, InputError
+from models.margin.csa.terms import CsaTerms
 from models.typing import IntArray
 
 __all__ = ["Twins", "read_twins", "write_twins"]
@@ -23,10 +26,16 @@ _NEEDED: Final = {
     "positions": ("account_id", "as_of", "symbol", "quantity", "entry_price"),
     "collateral": ("account_id", "as_of", "asset", "quantity"),
 }
-_EXTRA: Final = {"accounts": (), "positions": ("margin_mode", "isolated_margin", "leverage"), "collateral": ()}
-_NUMBERS: Final = ("quantity", "entry_price", "isolated_margin", "leverage")
+_EXTRA: Final = {
+    "accounts": ("csa",),
+    "positions": ("margin_mode", "isolated_margin", "leverage", "implied_volatility"),
+    "collateral": (),
+}
+_NUMBERS: Final = ("quantity", "entry_price", "isolated_margin", "leverage", "implied_volatility")
 _FEW: Final = ["ruleset", "currency", "symbol", "margin_mode", "asset"]
 """Texts that repeat: kept as codes."""
+_AGREEMENT: Final = "csa"
+"""Terms of a credit support annex: JSON, or null where an account has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +63,7 @@ class Twins:
         return int(self.accounts.num_rows)
 
     def tables(self, first: int, stop: int) -> Tables:
-        """Accounts ``first:stop`` as columns for `Book.from_columns`."""
+        """Accounts ``first:stop`` as columns for `Book.from_columns`, but for ``csa``, which is the text of the file."""
         positions = _part(self.positions, self.position_row, first, stop)
         collateral = _part(self.collateral, self.collateral_row, first, stop)
         return _columns(self.accounts.slice(first, stop - first)), positions, collateral
@@ -181,9 +190,11 @@ def _checked(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             raise InputError(f"{file}: {name}", str(column.type), "numbers") from None
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if name == _AGREEMENT and pa.types.is_null(kind):
+        return column.cast(pa.string())
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise InputError(f"{file}: {name}", str(column.type), "text")
-    if column.null_count:
+    if column.null_count and name != _AGREEMENT:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0]) + 1
         raise InputError(f"{file}: {name} row {row}", None, "text")
     return column if pa.types.is_dictionary(column.type) and name in _FEW else column.cast(pa.string())
@@ -205,7 +216,14 @@ def write_twins(folder: Path, accounts: Columns, positions: Columns, collateral:
             row = np.asarray(columns.pop("row"), np.int64)
             keys = {key: np.asarray(accounts[key])[row] for key in ("account_id", "as_of")}
             columns = keys | columns
+        if _AGREEMENT in columns:
+            columns[_AGREEMENT] = [_text(terms) for terms in columns[_AGREEMENT]]
         columns["as_of"] = np.asarray(columns["as_of"], np.int64).view("datetime64[ns]").astype("datetime64[us]")
         texts = [key for key in columns if key not in (*_NUMBERS, "as_of")]
         columns |= {key: pa.array(list(columns[key]), pa.string()) for key in texts}
         write_table(folder / f"{name}.parquet", columns)
+
+
+@lru_cache(maxsize=1024)
+def _text(terms: CsaTerms | None) -> str | None:
+    return None if terms is None else msgspec.json.encode(terms).decode()

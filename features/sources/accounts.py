@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.sources.account_lines import decode_account, read_lines
-from features.sources.account_tables import Columns, accounts_of, columns_of
+from features.sources.account_lines import decode_account, decode_agreement, read_lines
+from features.sources.account_tables import Columns, accounts_of, columns_of, objects
 from features.sources.account_twins import read_twins, write_twins
 from features.sources.tables import atomic_path
 from models.account import Account, validate_account
 from models.errors import Failure, InputError, MargincastError
+from models.margin.csa.terms import CsaTerms
 from models.typing import IntArray
 
 __all__ = [
@@ -143,7 +144,28 @@ def _twin_chunks(folder: Path, chunk: int) -> Iterator[AccountChunk]:
     for first in range(0, max(len(twins), 1), chunk):
         stop = min(first + chunk, len(twins))
         failures = twins.failures if first == 0 else ()
-        yield AccountChunk(*twins.tables(first, stop), np.arange(first + 1, stop + 1), failures)
+        yield _with_agreements(AccountChunk(*twins.tables(first, stop), np.arange(first + 1, stop + 1), failures))
+
+
+def _with_agreements(piece: AccountChunk) -> AccountChunk:
+    """The terms of credit support annexes as values; accounts whose terms are wrong become failures."""
+    if "csa" not in piece.accounts:
+        return piece
+    terms: dict[str | None, CsaTerms | InputError | None] = {None: None}
+    for text in piece.accounts["csa"]:
+        if text not in terms:
+            try:
+                terms[text] = decode_agreement(text)
+            except InputError as error:
+                terms[text] = error
+    held = [terms[text] for text in piece.accounts["csa"]]
+    names, lines = piece.accounts["account_id"], piece.line.tolist()
+    bad = [Failure.from_error(e, lines[i], names[i]) for i, e in enumerate(held) if isinstance(e, InputError)]
+    read = replace(piece, accounts=piece.accounts | {"csa": objects(held)})
+    if not bad:
+        return read
+    good = np.array([not isinstance(found, InputError) for found in held])
+    return replace(_keep(read, good), failures=tuple(sorted((*piece.failures, *bad), key=lambda f: f.row)))
 
 
 def _rows_between(table: Columns, first: int, stop: int) -> Columns:

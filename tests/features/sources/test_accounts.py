@@ -227,7 +227,7 @@ def test_twins_with_a_wrong_column_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="as_of: expected a timestamp with a time zone"):
         next(read_account_chunks(tmp_path / "t"))
     pq.write_table(table.drop_columns(["currency"]), tmp_path / "t/accounts.parquet")
-    with pytest.raises(InputError, match="columns: expected account_id, as_of, ruleset, currency and no other"):
+    with pytest.raises(InputError, match="columns: expected account_id, as_of, ruleset, currency, csa and no other"):
         next(read_account_chunks(tmp_path / "t"))
     (tmp_path / "t/collateral.parquet").unlink()
     pq.write_table(table, tmp_path / "t/accounts.parquet")
