@@ -18,9 +18,31 @@ _CURRENCIES = ("USDT", "USDC", "USD")
 
 
 class RuleTable:
-    """What the ruleset allows as of each row: tradable symbols, collateral, and leverage by size."""
+    """What the ruleset allows as of each row: tradable symbols, collateral, and leverage by size.
 
-    def __init__(self, name: str, assets: tuple[str, ...], as_of: IntArray, currency: str | None = None) -> None:
+    Parameters
+    ----------
+    name : str
+        Name of the ruleset.
+    assets : tuple of str
+        Assets of the market.
+    as_of : ndarray of int64
+        Instants, one a row.
+    currency : str, optional
+        Settlement currency of the perpetuals; by default the first usual one in which the ruleset lists an asset.
+    inverse : bool
+        Whether coin-margined perpetuals are meant; sizes are then in coins.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        assets: tuple[str, ...],
+        as_of: IntArray,
+        currency: str | None = None,
+        inverse: bool = False,
+    ) -> None:
+        self.name = name
         days, day = np.unique(as_of // 86_400_000_000_000, return_inverse=True)
         found: dict[int, tuple[int, Ruleset]] = {}
         version = np.zeros(len(days), np.int64)
@@ -31,7 +53,9 @@ class RuleTable:
         rulesets = [rules for _, rules in found.values()]
         self.currency = currency or _settlement(rulesets, assets)
         pair = f"{self.currency}:{self.currency}"
-        self.tiers = [[_try(rules.tier, f"{a}/{pair}") for a in assets] for rules in rulesets]
+        symbols = [f"{a}/USD:{a}" if inverse else f"{a}/{pair}" for a in assets]
+        self.tiers = [[_try(rules.tier, symbol) for symbol in symbols] for rules in rulesets]
+        self.initial = [[_initial(rules, symbol) for symbol in symbols] for rules in rulesets]
         table = np.array([[t is not None for t in row] for row in self.tiers], np.bool_).reshape(-1, len(assets))
         self.usdc = all(_try(rules.haircut, "USDC") is not None for _, rules in found.values())
         haircuts = [[_try(rules.haircut, a) is not None for a in assets] for _, rules in found.values()]
@@ -50,6 +74,7 @@ class RuleTable:
                     slot = np.maximum(np.searchsorted(tier.floor, notional[where], side="right") - 1, 0)
                     # the call level asks for maintenance / call ratio, so leverage ends below its inverse too
                     out[where] = np.fmin(tier.max_leverage[slot], 0.7 / np.maximum(tier.rate[slot], 1e-9))
+                    out[where] = np.minimum(out[where], 1.0 / self.initial[v][a])
         return out
 
 
@@ -59,6 +84,13 @@ def _settlement(rulesets: list[Ruleset], assets: tuple[str, ...]) -> str:
         if any(_try(r.tier, f"{a}/{currency}:{currency}") is not None for r in rulesets for a in assets):
             return currency
     return _CURRENCIES[0]
+
+
+def _initial(rules: Ruleset, symbol: str) -> float:
+    """Initial margin rate of one unit where the ruleset publishes it, else next to nothing."""
+    if not rules.publishes_initial or _try(rules.tier, symbol) is None:
+        return 1e-9
+    return max(rules.initial_rate(symbol, 1.0), 1e-9)
 
 
 def _try(find: Callable[[str], TierSchedule], name: str) -> TierSchedule | None:

@@ -1,35 +1,9 @@
-"""A sampled population of margin accounts, from a seed.
-
-The mixture (leverage is gross exposure over equity at the opening, within the range and never above what the ruleset
-allows for the size of each position):
-
-========== ====== ======= ========== ============= ==================================================================
-type       share  legs    leverage   margin mode   collateral
-========== ====== ======= ========== ============= ==================================================================
-retail     0.42   1       3 to 50    60% isolated  stable
-core       0.18   1       1.5 to 15  cross         stable; 35% hold BTC or ETH for 20 to 80% of it
-multi      0.22   2 to 5  2 to 15    cross         stable; 35% hold BTC or ETH for 20 to 80% of it
-hedged     0.10   2       4 to 30    cross         stable; one side long, the other short for 60 to 100% of its size
-treasury   0.08   1 or 2  1 to 5     cross         60 to 95% BTC or ETH; half long (wrong way), half short (hedge)
-========== ====== ======= ========== ============= ==================================================================
-
-Equity at the opening is log-normal around 2e4 and within 1e3 to 1e7 of the settlement currency. An account was opened
-some time ago, log-uniform from one hour to thirty days, at the close of a bar of that time, and is seen as of the
-instant only if it is still above its call level: the distance to the call depends on the path, and survivors alone are
-seen. For 35% of the accounts the owner has since added or withdrawn stable collateral; their distance to the call is
-log-uniform from 0.5% to 50% of the exposure. Long positions are 58% of all.
-
-Notes
------
-Funding paid between the opening and the instant is not taken off, and an account that was called on the way and came
-back above its call level counts as a survivor.
-"""
+"""Accounts of linear perpetuals: the first five types, and what venues with linear perpetuals share with them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -39,55 +13,11 @@ from models.margin.levels import margin_levels
 from models.market import MarketPanel
 from models.typing import BoolArray, FloatArray, IntArray, ObjectArray
 from training._rules import RuleTable
+from training.population.columns import Columns, Population, objects
+from training.population.kinds import HEDGED, LINEAR, TREASURY, TYPES, Kind
 
-__all__ = ["TYPES", "Columns", "Kind", "Population", "sample_population"]
+__all__ = ["AGE_HOURS", "EQUITY", "REDRAWN_SHARE", "LinearDraw", "check_instants", "sample_population", "settings_for"]
 
-Columns = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One type of account in the mixture.
-
-    Parameters
-    ----------
-    name : str
-        Name of the type.
-    share : float
-        Share of all accounts.
-    legs : tuple of int
-        Fewest and most positions.
-    leverage : tuple of float
-        Lowest and highest gross exposure over equity.
-    typical : float
-        Median of the leverage before bounds.
-    isolated : float
-        Share of accounts in isolated margin.
-    coin : float
-        Share of accounts with BTC or ETH in their collateral.
-    coin_share : tuple of float
-        Range of the part of the collateral that is BTC or ETH.
-    """
-
-    name: str
-    share: float
-    legs: tuple[int, int]
-    leverage: tuple[float, float]
-    typical: float
-    isolated: float
-    coin: float
-    coin_share: tuple[float, float]
-
-
-TYPES: Final = (
-    Kind("retail", 0.42, (1, 1), (3.0, 50.0), 6.0, 0.6, 0.0, (0.0, 0.0)),
-    Kind("core", 0.18, (1, 1), (1.5, 15.0), 3.0, 0.0, 0.35, (0.2, 0.8)),
-    Kind("multi", 0.22, (2, 5), (2.0, 15.0), 3.5, 0.0, 0.35, (0.2, 0.8)),
-    Kind("hedged", 0.10, (2, 2), (4.0, 30.0), 7.0, 0.0, 0.0, (0.0, 0.0)),
-    Kind("treasury", 0.08, (1, 2), (1.0, 5.0), 2.0, 0.0, 1.0, (0.6, 0.95)),
-)
-HEDGED: Final = 3
-TREASURY: Final = 4
 LEGS: Final = 5
 LONG_SHARE: Final = 0.58
 REDRAWN_SHARE: Final = 0.35
@@ -95,71 +25,6 @@ EQUITY: Final = (2e4, 1.6, 1e3, 1e7)
 AGE_HOURS: Final = (1.0, 720.0)
 OVERSAMPLE: Final = 1.5
 SETTINGS: Final = np.array([2.0, 3.0, 5.0, 10.0, 20.0, 25.0, 50.0, 75.0, 100.0, 125.0])
-
-
-@dataclass(frozen=True, slots=True)
-class Population:
-    """Sampled accounts in the columns of the parquet twins.
-
-    Parameters
-    ----------
-    accounts, positions, collateral : dict of str to ndarray
-        Columns for `Book.from_columns`; positions and collateral carry ``row``, the index of their account.
-    kind : ndarray of int64, shape (n,)
-        Index into `TYPES`.
-    """
-
-    accounts: Columns
-    positions: Columns
-    collateral: Columns
-    kind: IntArray
-
-    def __len__(self) -> int:
-        return len(self.kind)
-
-    def chunks(self, rows: int) -> list[tuple[IntArray, Population]]:
-        """Cut into consecutive pieces of at least ``rows`` accounts, never inside an instant.
-
-        Parameters
-        ----------
-        rows : int
-            Fewest accounts in a piece, but for the last one.
-
-        Returns
-        -------
-        list of (ndarray of int64, Population)
-            The positions of the accounts of each piece, and the piece.
-        """
-        as_of = self.accounts["as_of"]
-        starts = np.append(np.flatnonzero(np.diff(as_of, prepend=np.iinfo(np.int64).min)), len(self))
-        out, first = [], 0
-        for stop in starts[1:]:
-            if stop - first >= rows or stop == len(self):
-                out.append((np.arange(first, stop), self.take(np.arange(first, stop))))
-                first = int(stop)
-        return [piece for piece in out if len(piece[0])]
-
-    def take(self, rows: IntArray) -> Population:
-        """Choose accounts by position, in rising order.
-
-        Parameters
-        ----------
-        rows : ndarray of int64
-            Positions, strictly rising.
-
-        Returns
-        -------
-        Population
-            The chosen accounts with their positions and collateral.
-        """
-        new = np.full(len(self), -1, np.int64)
-        new[rows] = np.arange(len(rows))
-        return Population(
-            {name: column[rows] for name, column in self.accounts.items()},
-            _cut(self.positions, new),
-            _cut(self.collateral, new),
-            self.kind[rows],
-        )
 
 
 def sample_population(
@@ -192,27 +57,88 @@ def sample_population(
     InputError
         If ``per_instant`` is below 1, ``instants`` do not rise, or the panel has no asset that the ruleset knows.
     """
-    instants = np.asarray(instants, np.int64)
-    if per_instant < 1:
-        raise InputError("per_instant", per_instant, "at least 1")
-    if len(instants) and (np.diff(instants) <= 0).any():
-        raise InputError("instants", "not rising", "strictly rising nanoseconds")
-    draw = _Draw(panel, ruleset, np.repeat(instants, int(np.ceil(per_instant * OVERSAMPLE))), seed, currency)
+    instants = check_instants(instants, per_instant)
+    as_of = np.repeat(instants, int(np.ceil(per_instant * OVERSAMPLE)))
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(LINEAR, len(as_of), p=[k.share for k in TYPES[:LINEAR]])
+    draw = LinearDraw(panel, RuleTable(ruleset, panel.assets, as_of, currency), as_of, kind, rng)
     alive = draw.survivors()
     kept = _first_of_each(draw.as_of, alive, per_instant)
     return draw.population().take(kept)
 
 
-class _Draw:
-    """All draws for one call, in arrays of shape (n,) or (n, 5)."""
+def check_instants(instants: IntArray, per_instant: int) -> IntArray:
+    """Check what a sample is asked for.
 
-    def __init__(self, panel: MarketPanel, ruleset: str, as_of: IntArray, seed: int, currency: str | None) -> None:
-        self.panel, self.ruleset, self.as_of = panel, ruleset, as_of
-        self.rng = np.random.default_rng(seed)
+    Parameters
+    ----------
+    instants : ndarray of int64
+        Nanoseconds UTC.
+    per_instant : int
+        Accounts of one instant.
+
+    Returns
+    -------
+    ndarray of int64
+        The instants.
+
+    Raises
+    ------
+    InputError
+        If ``per_instant`` is below 1 or ``instants`` do not rise.
+    """
+    instants = np.asarray(instants, np.int64)
+    if per_instant < 1:
+        raise InputError("per_instant", per_instant, "at least 1")
+    if len(instants) and (np.diff(instants) <= 0).any():
+        raise InputError("instants", "not rising", "strictly rising nanoseconds")
+    return instants
+
+
+def settings_for(leverage: FloatArray, more: IntArray, most: FloatArray | float) -> FloatArray:
+    """Leverage setting of a position: a usual one at or above what is used, never above what is allowed.
+
+    Parameters
+    ----------
+    leverage : ndarray
+        Gross exposure over equity.
+    more : ndarray of int64
+        How many steps above the least setting.
+    most : ndarray or float
+        Largest setting allowed.
+
+    Returns
+    -------
+    ndarray
+        Settings, at least 1.
+    """
+    step = np.searchsorted(SETTINGS, leverage * 1.0001) + more
+    return np.asarray(np.maximum(np.minimum(SETTINGS[np.minimum(step, len(SETTINGS) - 1)], most), 1.0))
+
+
+class LinearDraw:
+    """All draws of accounts under one linear ruleset, in arrays of shape (n,) or (n, 5).
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        Bars.
+    rules : RuleTable
+        What the ruleset allows at each instant.
+    as_of : ndarray of int64, shape (n,)
+        Instants.
+    kind : ndarray of int64, shape (n,)
+        Index into `TYPES`.
+    rng : Generator
+        Source of every draw; how much is drawn depends on ``kind`` alone.
+    """
+
+    def __init__(
+        self, panel: MarketPanel, rules: RuleTable, as_of: IntArray, kind: IntArray, rng: np.random.Generator
+    ) -> None:
+        self.panel, self.rules, self.as_of, self.kind, self.rng = panel, rules, as_of, kind, rng
+        self.ruleset, self.currency = rules.name, rules.currency
         self.n = len(as_of)
-        self.rules = RuleTable(ruleset, panel.assets, as_of, currency)
-        self.currency = self.rules.currency
-        self.kind = self.rng.choice(len(TYPES), self.n, p=[k.share for k in TYPES])
         self._prices()
         self._legs()
         self._sizes()
@@ -268,8 +194,7 @@ class _Draw:
         self.entry = np.where(self.leg, then, 1.0)
         self.quantity = np.where(self.leg, self.weight * (self.leverage * self.equity)[:, None] / self.entry, 0.0)
         ceiling = np.where(self.leg, allowed, np.inf).min(axis=1)
-        step = np.searchsorted(SETTINGS, self.leverage * 1.0001) + self.rng.integers(0, 3, self.n)
-        self.setting = np.maximum(np.minimum(SETTINGS[np.minimum(step, len(SETTINGS) - 1)], ceiling), 1.0)
+        self.setting = settings_for(self.leverage, self.rng.integers(0, 3, self.n), ceiling)
         self.isolated = self.rng.uniform(size=self.n) < self._of_kind(lambda k: k.isolated)
         self.isolated &= self.count == 1
 
@@ -294,9 +219,22 @@ class _Draw:
             self.coin_quantity[has] = (share * self.equity / price)[has]
         self.cash = np.where(has, (1.0 - share) * self.equity, self.equity)
 
-    def survivors(self) -> BoolArray:
-        """Redraw the distance of some accounts, and say which accounts are above their call level."""
+    def survivors(self, wanted: BoolArray | None = None) -> BoolArray:
+        """Redraw the distance of some accounts, and say which accounts are above their call level.
+
+        Parameters
+        ----------
+        wanted : ndarray of bool, shape (n,), optional
+            Accounts to look at; all by default.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            False for the others.
+        """
         alive = self.count > 0
+        if wanted is not None:
+            alive &= wanted
         gap = self._gap(alive)
         exposure = (np.abs(self.quantity) * np.nan_to_num(np.take_along_axis(self.now, self.asset, axis=1))).sum(axis=1)
         low, high = np.log(0.005), np.log(0.5)
@@ -321,9 +259,9 @@ class _Draw:
 
     def population(self) -> Population:
         """Lay the draws out in columns."""
-        names = _objects([f"a{i}" for i in range(self.n)])
+        names = objects([f"a{i}" for i in range(self.n)])
         row, leg = np.nonzero(self.leg)
-        symbols = _objects([f"{a}/{self.currency}:{self.currency}" for a in self.panel.assets])
+        symbols = objects([f"{a}/{self.currency}:{self.currency}" for a in self.panel.assets])
         isolated = self.isolated[row]
         positions: Columns = {
             "row": row,
@@ -364,15 +302,3 @@ def _first_of_each(as_of: IntArray, alive: BoolArray, most: int) -> IntArray:
     when = as_of[rows]
     rank = np.arange(len(rows)) - np.searchsorted(when, when, side="left")
     return np.asarray(rows[rank < most], np.int64)
-
-
-def _cut(columns: Columns, new: IntArray) -> Columns:
-    row = new[columns["row"]]
-    keep = row >= 0
-    return {name: (row if name == "row" else column)[keep] for name, column in columns.items()}
-
-
-def _objects(values: list[str]) -> ObjectArray:
-    out = np.empty(len(values), object)
-    out[:] = values
-    return out
