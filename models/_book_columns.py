@@ -307,6 +307,8 @@ def _refusal(model: str, instrument: Instrument) -> str | None:
         return None if linear or inverse else "a perpetual or future, linear or coin-margined"
     if model == "lending":
         return "no position: a loan account holds collateral, and debts as negative quantities"
+    if model == "regt":
+        return None if option else "an option on a dollar price, such as 'BTC/USD:USD-251226-100000-C'"
     return None if linear or inverse or option else "a perpetual, a future or an option on a dollar price"
 
 

@@ -116,17 +116,18 @@ class TierSchedule:
         return np.where(v < 0, v, self.rate[k] * v - self.offset[k])
 
     def __eq__(self, other: object) -> bool:
-        """Two schedules are equal when bounds, rates and leverages are."""
+        """Two schedules are equal when bounds, rates, offsets and leverages are."""
         if not isinstance(other, TierSchedule):
             return NotImplemented
         return (
             np.array_equal(self.floor, other.floor)
             and np.array_equal(self.rate, other.rate)
+            and np.array_equal(self.offset, other.offset)
             and np.array_equal(self.max_leverage, other.max_leverage, equal_nan=True)
         )
 
     def __hash__(self) -> int:
-        return hash((self.floor.tobytes(), self.rate.tobytes()))
+        return hash((self.floor.tobytes(), self.rate.tobytes(), self.offset.tobytes()))
 
 
 def _check(floor: FloatArray, rate: FloatArray) -> None:
