@@ -12,6 +12,7 @@ from features.build import FEATURE_NAMES, design_matrix
 from features.market import market_row
 from models.book import Book, BookArrays
 from models.errors import MissingMarketError
+from models.margin.dynamic.block import dynamic_assets, rate_at
 from models.margin.levels import STATES, margin_levels
 from models.margin.valuation import Volatility, implied_level, valued
 from models.market import MarketPanel
@@ -125,6 +126,8 @@ class Moment:
         30-day implied volatility: the index where there is one, else modelled from realised volatility.
     modelled : ndarray of bool, shape (A,)
         Assets without an index.
+    panel : MarketPanel
+        The bars behind it.
     """
 
     as_of: int
@@ -138,10 +141,15 @@ class Moment:
     proxy: BoolArray
     implied: FloatArray
     modelled: BoolArray
+    panel: MarketPanel
 
     def valued(self, book: Book) -> Book:
         """Give a book with options or scenario margin its sheets at this moment."""
-        return valued(book, self.price, Volatility(self.implied))
+        if book.blocks is None:
+            return book
+        used = dynamic_assets(book.blocks, len(self.assets))
+        rate = rate_at(self.panel, self.as_of, used) if used.any() else None
+        return valued(book, self.price, Volatility(self.implied, margin_rate=rate))
 
     def p_call(self, book: Book) -> FloatArray:
         """P(call), shape (n, 4)."""
@@ -293,6 +301,7 @@ def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: Marg
         proxy=np.isin(panel.assets, prior.pool.proxy) | ~np.isin(panel.assets, prior.pool.assets),
         implied=implied,
         modelled=modelled,
+        panel=panel,
     )
 
 

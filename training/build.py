@@ -13,6 +13,7 @@ from features.build import FEATURE_NAMES, design_matrix, market_loading
 from features.market import MARKET_FEATURES, market_features, warmup_bars
 from models.book import Book
 from models.errors import InputError
+from models.margin.dynamic.block import dynamic_assets, rate_table
 from models.margin.levels import margin_levels
 from models.margin.replay import replay
 from models.margin.valuation import Volatility, implied_level, valued
@@ -257,7 +258,11 @@ class _Moments:
         if self.panel.implied is not None:
             index = self.panel.implied.T[np.clip(self.bar + 1, 0, self.panel.n_bars - 1)]
         level, _ = implied_level(index, month_volatility(self.panel, self.bar))
-        return valued(book, self.price, Volatility(level), self.row)
+        used = dynamic_assets(book.blocks, len(book.assets))
+        rate = None
+        if used.any():
+            rate = rate_table(self.panel, used).T[np.clip(self.bar + 1, 0, self.panel.n_bars - 1)]
+        return valued(book, self.price, Volatility(level, margin_rate=rate), self.row)
 
     def _variance(self, schedule: PriorSchedule) -> tuple[PriorModel, FloatArray, IntArray]:
         """The prior's model, its forecasts over the hours of the piece, and the hour of each instant."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["margin"]
 
-HISTORY_DAYS = 30
+HISTORY_DAYS = 370
 LAST = 2**63 - 1
 """Nanoseconds that a time column can hold."""
 LEVELS = ("equity", "maintenance", "call", "initial", "release", "call_amount")

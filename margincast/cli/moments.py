@@ -110,14 +110,18 @@ def valued_at(book: Book, prices: FloatArray, panel: MarketPanel) -> Book:
     """
     if book.blocks is None:
         return book
+    from models.margin.dynamic.block import dynamic_assets, rate_at
     from models.margin.valuation import Volatility, implied_level, valued
     from models.volatility.month import month_volatility
 
-    level = np.full(prices.shape, np.nan)
+    used = dynamic_assets(book.blocks, len(book.assets))
+    level, rate = np.full(prices.shape, np.nan), np.full(prices.shape, np.nan)
     for close, rows in by_close(book, panel):
         bar = np.asarray(panel.row_closed(close)).reshape(1)
         level[rows] = implied_level(panel.snapshot(close).implied, month_volatility(panel, bar)[0])[0]
-    return valued(book, prices, Volatility(level), np.arange(len(book)))
+        if used.any():
+            rate[rows] = rate_at(panel, close, used)
+    return valued(book, prices, Volatility(level, margin_rate=rate), np.arange(len(book)))
 
 
 def flags_of(book: Book, ages: FloatArray, bar_minutes: int) -> list[str]:

@@ -67,12 +67,13 @@ def model_window(model: LoadedModel, root: Path, bar: str, venue: str, end: int 
     from features.market import warmup_bars
     from features.sources.times import bar_minutes
     from margincast.cli.markets import MarketWindow
+    from models.margin.dynamic.block import HISTORY_HOURS
     from models.prior import WARMUP_HOURS
 
     if model.predictor is None:
         return MarketWindow(root, bar, venue, always=None, end=end)
     minutes = bar_minutes(bar)
-    days = max(WARMUP_HOURS * 60, warmup_bars(minutes) * minutes) // 1440 + 2
+    days = max(WARMUP_HOURS * 60, warmup_bars(minutes) * minutes, HISTORY_HOURS * 60) // 1440 + 3
     trained = model.predictor.metadata.get("assets", model.predictor.prior.pool.assets)
     return MarketWindow(root, bar, venue, always=trained, days=days, end=end)
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["replay"]
 
-HISTORY_DAYS = 31
-"""Days before the accounts: realised volatility of a month stands in where no volatility index exists."""
+HISTORY_DAYS = 370
+"""Days before the accounts: dynamic margin rests on a year, the volatility that stands in for an index on a month."""
 
 
 @app.command(epilog="Example: margincast replay accounts.jsonl --market ./market --horizon 4320 --out outcomes.parquet")

@@ -7,6 +7,7 @@ from typing import Final
 from models.margin._kernel import kernel
 from models.margin._srm_kernel import srm_margin
 from models.margin.blocks import BLOCK_MODELS, BlockArrays
+from models.margin.dynamic.block import dynamic_margin
 from models.margin.option import standard_margin
 from models.margin.portfolio import scenario_margin_kernel
 from models.margin.securities_kernel import regt_margin
@@ -14,6 +15,7 @@ from models.margin.securities_kernel import regt_margin
 __all__ = ["block_margin"]
 
 _STANDARD: Final = BLOCK_MODELS.index("deribit-standard")
+_DYNAMIC: Final = BLOCK_MODELS.index("dynamic")
 _REGT: Final = BLOCK_MODELS.index("regt")
 _SCENARIO: Final = BLOCK_MODELS.index("scenario")
 
@@ -51,4 +53,6 @@ def block_margin(b: BlockArrays, i: int, spot: float, vol: float, hours: float) 
         return regt_margin(b, i, spot, vol, hours)
     if b.block_model[i] == _SCENARIO:
         return scenario_margin_kernel(b, i, spot, vol, hours)
+    if b.block_model[i] == _DYNAMIC:
+        return dynamic_margin(b, i, spot, vol, hours)
     return srm_margin(b, i, spot, vol, hours)

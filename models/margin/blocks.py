@@ -18,7 +18,7 @@ from models.typing import BoolArray, FloatArray, Int32Array, IntArray
 __all__ = ["BLOCK_MODELS", "HOURS_A_YEAR", "NO_BLOCKS", "BlockArrays", "moved_in_time", "own_blocks", "take_blocks"]
 
 HOURS_A_YEAR: Final = 8760.0
-BLOCK_MODELS: Final = ("deribit-standard", "srm", "regt", "scenario")
+BLOCK_MODELS: Final = ("deribit-standard", "srm", "regt", "scenario", "dynamic")
 """Margin models that are computed block by block; the place of each is its number in ``block_model``."""
 
 

@@ -13,6 +13,7 @@ from models.book import Book
 from models.errors import InputError
 from models.margin.block_models import block_margin
 from models.margin.blocks import BlockArrays, own_blocks
+from models.margin.dynamic.block import with_rates
 from models.margin.sheets import NODES, SLICE_HOURS, node_move
 from models.options.surface import implied_vol, modelled_index
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray
@@ -34,10 +35,13 @@ class Volatility:
     response : float
         How implied volatility answers to the price in tables over the price: it is multiplied by
         ``exp(-response * log(P / now))``. 0 (sticky strike) where nothing better is known; > 0 where a fall lifts it.
+    margin_rate : ndarray, shape (A,) or (R, A), or None
+        Rate of dynamic margin; needed by accounts under such a ruleset only.
     """
 
     level: FloatArray
     response: float = 0.0
+    margin_rate: FloatArray | None = None
 
 
 def implied_level(index: FloatArray | None, realised: FloatArray) -> tuple[FloatArray, BoolArray]:
@@ -140,6 +144,8 @@ def valued(
     of_block = state[book.unit_account()[b.block_unit]]
     now = np.ascontiguousarray(prices[of_block, b.block_asset], np.float64)
     b = with_volatilities(b, now, levels[of_block, b.block_asset])
+    rates = None if market.margin_rate is None else np.atleast_2d(market.margin_rate)[of_block, b.block_asset]
+    b = with_rates(b, rates)
     k = len(b.block_unit)
     equity, maintenance = np.empty((k, len(SLICE_HOURS), NODES)), np.empty((k, len(SLICE_HOURS), NODES))
     initial = np.empty((k, NODES))

@@ -19,7 +19,7 @@ __all__ = ["Document", "Model", "Settings", "Version", "pick", "to_utc"]
 
 Model = Literal[
     "linear", "inverse", "unified", "lending", "csa", "vega", "synthetix", "dydx", "drift", "mango",
-    "deribit-standard", "srm", "regt", "scenario",
+    "deribit-standard", "srm", "regt", "scenario", "dynamic",
 ]  # fmt: skip
 """How the rules of a document are computed: what its positions may be, and which module has the formula."""
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+import numpy as np
+
 from models.errors import UnknownAssetError, UnknownSymbolError
 from models.margin.tiers import TierSchedule
 from models.margin.venues import drift, dydx, mango, synthetix, vega
@@ -86,6 +88,8 @@ def block_parameters(model: str, name: str, asset: str) -> FloatArray:
         from models.margin.securities_kernel import pack_parameters as pack_regt
 
         return pack_regt()
+    if model == "dynamic":
+        return np.array([np.nan, 1.25 / 0.8])
     from models.margin.portfolio import load_portfolio_rules, pack_rules
 
     return pack_rules(load_portfolio_rules(_rules_for(name, asset)))
