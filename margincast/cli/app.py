@@ -29,6 +29,9 @@ def root(
     ] = False,
 ) -> None:
     """Predict margin calls and recommend the cheapest way to avoid them."""
+    from margincast.cli.rules import load_own_rules
+
+    load_own_rules()
 
 
 def main() -> None:

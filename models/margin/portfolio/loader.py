@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import msgspec
-
-from models.errors import InputError, UnknownRulesetError
+from models._decoding import decode_document
+from models.errors import UnknownRulesetError
 from models.margin.portfolio.rules import PortfolioRules
 
-__all__ = ["load_portfolio_rules", "parse_portfolio_rules", "portfolio_rules_names"]
+__all__ = ["keep_portfolio_rules", "load_portfolio_rules", "parse_portfolio_rules", "portfolio_rules_names"]
+
+_OWN: Final[dict[str, PortfolioRules]] = {}
 
 
 @cache
@@ -59,6 +59,8 @@ def load_portfolio_rules(path_or_name: str | Path) -> PortfolioRules:
     >>> load_portfolio_rules("paradex-pm").factors.maintenance
     0.5
     """
+    if str(path_or_name) in _OWN:
+        return _OWN[str(path_or_name)]
     if str(path_or_name) in portfolio_rules_names():
         return _shipped(str(path_or_name))
     path = Path(path_or_name)
@@ -92,44 +94,20 @@ def parse_portfolio_rules(text: bytes | str) -> PortfolioRules:
     Traceback (most recent call last):
     models.errors.InputError: title: expected a value: the field is required, was None
     """
-    try:
-        document = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        shown = text[:80] if isinstance(text, str) else text[:80].decode(errors="replace")
-        raise InputError("ruleset", shown, f"a JSON object ({error})") from None
-    try:
-        return msgspec.convert(document, PortfolioRules)
-    except msgspec.ValidationError as error:
-        raise _explain(error, document) from None
+    return decode_document(text, PortfolioRules, "ruleset")
+
+
+def keep_portfolio_rules(rules: PortfolioRules) -> None:
+    """Make a user's own scenario ruleset known under its name for this process.
+
+    Parameters
+    ----------
+    rules : PortfolioRules
+        Checked rules.
+    """
+    _OWN[rules.name] = rules
 
 
 @cache
 def _shipped(name: str) -> PortfolioRules:
     return parse_portfolio_rules(files(__package__).joinpath("data", f"{name}.json").read_bytes())
-
-
-def _explain(error: msgspec.ValidationError, document: Any) -> InputError:
-    """Turn a decoder's message into field, value and remedy."""
-    message, _, where = str(error).partition(" - at `$")
-    path = where.rstrip("`").lstrip(".")
-    cause = error.__cause__
-    if isinstance(cause, InputError):
-        return InputError(".".join(p for p in (path, cause.field) if p), cause.value, cause.expected)
-    named = re.search(r"(missing required|unknown) field `(\w+)`", message)
-    if named is None:
-        return InputError(path or "ruleset", _at(document, path), f"another value ({message})")
-    kind, field = named.groups()
-    if kind == "unknown":
-        return InputError(".".join(p for p in (path, field) if p), field, f"a known field: remove it ({message})")
-    return InputError(".".join(p for p in (path, field) if p), None, "a value: the field is required")
-
-
-def _at(document: Any, path: str) -> Any:
-    """Value at a path such as ``grid.prices[2]``."""
-    value = document
-    for name, index in re.findall(r"(\w+)|\[(\d+)\]", path):
-        try:
-            value = value[int(index)] if index else value[name]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value

@@ -19,15 +19,38 @@ from models.margin.rulesets.document import Document, to_utc
 from models.margin.rulesets.ruleset import Ruleset
 from models.margin.tiers import TierSchedule
 
-__all__ = ["LENDERS", "load_ruleset", "ruleset_model", "ruleset_names"]
+__all__ = [
+    "LENDERS",
+    "keep_document",
+    "load_ruleset",
+    "ruleset_model",
+    "ruleset_names",
+    "ruleset_title",
+    "shipped_names",
+]
 
 LENDERS: Final = ("lending", "unified")
 """Margin models under which any asset may be owed."""
 
 
+_OWN: Final[dict[str, Document]] = {}
+
+
 @lru_cache(maxsize=1)
-def ruleset_names() -> tuple[str, ...]:
+def shipped_names() -> tuple[str, ...]:
     """Give the names of the rulesets that are shipped.
+
+    Returns
+    -------
+    tuple of str
+        Sorted names.
+    """
+    found = (item.name for item in files(__package__).iterdir())
+    return tuple(sorted(name.removesuffix(".json") for name in found if name.endswith(".json")))
+
+
+def ruleset_names() -> tuple[str, ...]:
+    """Give the names of all rulesets: those that are shipped and those that were registered.
 
     Returns
     -------
@@ -39,8 +62,20 @@ def ruleset_names() -> tuple[str, ...]:
     >>> "binance-usdm" in ruleset_names()
     True
     """
-    found = (item.name for item in files(__package__).iterdir())
-    return tuple(sorted(name.removesuffix(".json") for name in found if name.endswith(".json")))
+    return tuple(sorted((*shipped_names(), *_OWN))) if _OWN else shipped_names()
+
+
+def keep_document(document: Document) -> None:
+    """Make a user's own ruleset known under its name for this process.
+
+    Parameters
+    ----------
+    document : Document
+        Checked document.
+    """
+    _OWN[document.name] = document
+    for cached in (_document, ruleset_model, _ruleset):
+        cached.cache_clear()
 
 
 def load_ruleset(name: str, as_of: datetime) -> Ruleset:
@@ -104,10 +139,29 @@ def ruleset_model(name: str) -> str:
     return _document(name)[0].model if name in ruleset_names() else "linear"
 
 
+def ruleset_title(name: str) -> tuple[str, str, str]:
+    """Give the name, the margin model and the title of a ruleset.
+
+    Parameters
+    ----------
+    name : str
+        One of `ruleset_names`.
+
+    Returns
+    -------
+    tuple of str
+        Name, model, title.
+    """
+    document = _document(name)[0]
+    return document.name, document.model, document.title
+
+
 @cache
 def _document(name: str) -> tuple[Document, list[datetime], dict[tuple[str, int, float], TierSchedule]]:
-    text = files(__package__).joinpath(f"{name}.json").read_bytes()
-    document = msgspec.json.decode(text, type=Document)
+    document = _OWN.get(name)
+    if document is None:
+        text = files(__package__).joinpath(f"{name}.json").read_bytes()
+        document = msgspec.json.decode(text, type=Document)
     return document, document.changes(), {}
 
 
