@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from models._book_blocks import build_blocks
+from models._book_coins import add_coin_profit
 from models._book_columns import (
     AccountTable,
     Refusals,
@@ -59,6 +60,7 @@ def build(
     pos |= {"asset": symbols.asset, "expiry": symbols.expiry, "option": symbols.option, "code": symbols.code}
     fold_legs(pos, symbols, table)
     add_debts(coll, pos, table)
+    add_coin_profit(coll, pos, table, refusals)
     tiers = _schedules(pos, "tier", pos["key"], table, refusals, find_tier)
     coll["other"] = (coll["asset"] != table.currency[coll["row"]]) | ~counts_at_par(coll, table)
     ratios = _schedules(coll, "schedule", ratio_keys(coll, table, refusals), table, refusals, find_ratio)

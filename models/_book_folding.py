@@ -5,6 +5,8 @@
   dollars: a leg of Q/E coins whose schedule is taken at the price (`models.margin.inverse`).
 * A debt of D units under a rule that compares collateral with debt is a leg without profit and with the requirement
   ``D P``; under a unified account it also lowers equity.
+* Under a unified account the profit of coin-margined contracts is part of the balance of the coin and counts at its
+  collateral ratio (`models._book_coins`).
 * A credit support annex is an offset: the pledgor may owe its threshold before anything is due
   (`models.margin.csa`).
 """
@@ -17,11 +19,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from models._book_coins import COIN, find_coin_profit
 from models._book_columns import AccountTable, Refusals, Symbols, factorize
 from models.errors import InputError, MargincastError
 from models.instrument import is_stable
 from models.margin.blocks import BLOCK_MODELS
-from models.margin.csa import PostedCollateral, collateral_item_value, csa_levels
+from models.margin.csa import PartyTerms, PostedCollateral, collateral_item_value, csa_levels
 from models.margin.rulesets import Ruleset
 from models.margin.tiers import TierSchedule
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray, ObjectArray
@@ -42,6 +45,8 @@ FLAT: Final = "-"
 """Key of a schedule that is one rate, written behind it; of none where nothing is."""
 UNCALLABLE: Final = 1e15
 """Dollars that a party with an infinite threshold may owe."""
+HUNDREDTH: Final = 1e-4
+"""A hundredth of a cent, to which `models.margin.csa` compares amounts."""
 PAR: Final = TierSchedule.from_rates([0.0], [1.0])
 
 
@@ -62,16 +67,18 @@ def find_ratio(rules: Ruleset, key: str) -> TierSchedule:
     """Collateral ratio from its key: a flat one, or the ruleset's for an asset and, where it matters, a quantity."""
     if key.startswith(FLAT):
         return _flat(float(key[1:]))
+    if key.startswith(COIN):
+        return find_coin_profit(rules, key)
     asset, _, quantity = key.partition("|")
     return rules.haircut(asset, float(quantity)) if quantity else rules.haircut(asset)
 
 
 def ratio_keys(coll: dict[str, Any], table: AccountTable, refusals: Refusals) -> ObjectArray:
     """What the ratio of each collateral row depends on; empty for cash, which has none."""
-    keys = np.where(coll["other"], coll["asset"], "").astype(object)
+    keys = np.where(coll["key"] != "", coll["key"], np.where(coll["other"], coll["asset"], "")).astype(object)
     rule = table.rules_index[coll["row"]]
     sized = table.rule_table(lambda r: r is not None and r.weighs_by_quantity, bool)[rule]
-    for i in np.flatnonzero(sized & coll["other"]).tolist():
+    for i in np.flatnonzero(sized & coll["other"] & (coll["key"] == "")).tolist():
         keys[i] = f"{keys[i]}|{float(coll['quantity'][i])!r}"
     agreed = table.rule_table(lambda r: r is not None and r.model == "csa", bool)[rule]
     for i in np.flatnonzero(agreed & coll["other"]).tolist():
@@ -189,9 +196,16 @@ def add_agreements(table: AccountTable, refusals: Refusals) -> None:
         # requirement at factor k is offset + k floor: maintenance at 1, call at 1 / call_ratio
         step = (call - maintenance) / (1.0 / rules.call_ratio - 1.0)
         table.floor[row] += step
-        table.offset[row] = maintenance - step
+        table.offset[row] = maintenance - step + _due(table.csa[row].party)
         table.initial[row] = initial
-        table.release[row] = release - initial
+        table.release[row] = release - initial - _due(table.csa[row].counterparty)
+
+
+def _due(party: PartyTerms) -> float:
+    """How far a level lies beyond the amount of a transfer: amounts are compared to a hundredth of a cent, and one is
+    due when it reaches the minimum, or exceeds nothing.
+    """
+    return HUNDREDTH / 2.0 if party.effective_transfer_amount > 0.0 else -HUNDREDTH / 2.0
 
 
 def initial_rates(

@@ -17,7 +17,9 @@ import msgspec
 from models.errors import UnknownRulesetError
 from models.margin.rulesets.document import Document, to_utc
 from models.margin.rulesets.ruleset import Ruleset
+from models.margin.rulesets.venues import VENUE_MODELS
 from models.margin.tiers import TierSchedule
+from models.margin.venues.parameters import parameter_changes
 
 __all__ = [
     "LENDERS",
@@ -162,7 +164,17 @@ def _document(name: str) -> tuple[Document, list[datetime], dict[tuple[str, int,
     if document is None:
         text = files(__package__).joinpath(f"{name}.json").read_bytes()
         document = msgspec.json.decode(text, type=Document)
-    return document, document.changes(), {}
+    return document, _changes(document), {}
+
+
+def _changes(document: Document) -> list[datetime]:
+    """Every instant at which the rules change: those of the document, of what it extends and of its parameters."""
+    found = set(document.changes())
+    for name in document.extends:
+        found.update(_document(name)[1])
+    if document.model in VENUE_MODELS or document.model == "lending":
+        found.update(parameter_changes(document.parameters))
+    return sorted(found)
 
 
 @lru_cache(maxsize=4096)
@@ -183,7 +195,7 @@ def _ruleset(name: str, interval: int) -> Ruleset:
         initial_factor=settings.initial_factor,
         maintenance_scale=settings.maintenance_scale,
         loan_rate=settings.loan_rate,
-        backdated=interval == 0,
+        backdated=instant < document.changes()[0],
         _document=document,
         _instant=instant,
         _cache=cache,

@@ -111,7 +111,7 @@ class Ruleset:
     @property
     def weighs_currency(self) -> bool:
         """Whether a balance in the account currency has a collateral ratio as any other asset."""
-        return self.model == "lending"
+        return self.model in ("lending", "csa")
 
     @property
     def weighs_by_quantity(self) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 
 from models.errors import InputError, UnknownRulesetError, UnknownSymbolError
 
-__all__ = ["RANGES", "VenueParameters", "load_parameters", "venue_names"]
+__all__ = ["RANGES", "VenueParameters", "load_parameters", "parameter_changes", "venue_names"]
 
 Range = tuple[float, float]
 _WEIGHT: Final = (0.0, 10_000.0)
@@ -261,6 +261,27 @@ def load_parameters(venue: str, as_of: datetime) -> VenueParameters:
         document.assumed,
         version.parameters,
     )
+
+
+def parameter_changes(venue: str) -> tuple[datetime, ...]:
+    """Give the instants from which on each version of a venue's parameters holds.
+
+    Parameters
+    ----------
+    venue : str
+        One of `venue_names`.
+
+    Returns
+    -------
+    tuple of datetime
+        Rising, UTC.
+
+    Examples
+    --------
+    >>> [f"{at:%Y-%m}" for at in parameter_changes("drift")]
+    ['2024-01', '2024-12']
+    """
+    return tuple(v.effective_from.astimezone(UTC) for v in _document(venue).versions)
 
 
 @cache
