@@ -63,7 +63,7 @@ class Twins:
         return int(self.accounts.num_rows)
 
     def tables(self, first: int, stop: int) -> Tables:
-        """Accounts ``first:stop`` as columns for `Book.from_columns`, but for ``csa``, which is the text of the file."""
+        """Accounts ``first:stop`` as columns for `Book.from_columns`; ``csa`` is still the text of the file."""
         positions = _part(self.positions, self.position_row, first, stop)
         collateral = _part(self.collateral, self.collateral_row, first, stop)
         return _columns(self.accounts.slice(first, stop - first)), positions, collateral

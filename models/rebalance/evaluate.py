@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.account import Account
-from models.book import Book
+from models.account import Account, Position
+from models.book import Book, BookArrays
 from models.errors import Failure
 from models.margin.levels import STATES, margin_levels
+from models.margin.valuation import Volatility, valued
 from models.rebalance.plan import Levels
 from models.typing import HORIZONS, BoolArray, FloatArray, IntArray
 
 __all__ = ["Evaluation", "Evaluator", "Predict"]
+
+_SHEETS = tuple(name for name in BookArrays._fields if name.startswith(("unit_sheet", "sheet_")))
 
 Predict = Callable[[Book], FloatArray]
 """P(call) of a book at the four horizons, shape (n, 4)."""
@@ -70,12 +73,15 @@ class Evaluator:
     prices : ndarray, shape (n, A)
         Present prices for each of the n accounts.
     predict : callable
-        Book to P(call), shape (m, 4).
+        Book to P(call), shape (m, 4). A book of options or scenario margin has its sheets.
+    volatility : Volatility or None
+        Implied volatility, level of shape (n, A); None where the positions state their own.
     """
 
     assets: tuple[str, ...]
     prices: FloatArray
     predict: Predict
+    volatility: Volatility | None = None
 
     def __call__(self, accounts: Sequence[Account], owner: IntArray) -> Evaluation:
         """Evaluate candidates, all in one call of the predictor.
@@ -98,9 +104,36 @@ class Evaluator:
         p, level = np.full((m, len(HORIZONS)), np.nan), np.full((m, 6), np.nan)
         gap, state = np.full(m, np.nan), np.full(m, -1, np.int64)
         if len(rows):
+            book = self._valued(book, [accounts[int(i)] for i in rows], owner[rows])
             exact = margin_levels(book, np.ascontiguousarray(self.prices[owner[rows]]))
-            p[rows] = np.where(exact.gap_call[:, None] < 0, 1.0, self.predict(book))
             columns = (exact.equity, exact.maintenance, exact.call, exact.initial, exact.release, exact.call_amount)
             level[rows] = np.column_stack(columns)
-            gap[rows], state[rows] = exact.gap_call, exact.state
+            known = np.all(np.isfinite(level[rows]), axis=1)  # an option without volatility has no requirement
+            gap[rows], state[rows] = exact.gap_call, np.where(known, exact.state, -1)
+            p[rows] = self._probability(book, gap[rows], state[rows])
         return Evaluation(p, level, gap, state, tuple(failures))
+
+    def _valued(self, book: Book, accounts: Sequence[Account], owner: IntArray) -> Book:
+        """The book with its sheets, each account at the prices and volatilities of its owner.
+
+        Sheets are those of the positions: candidates that differ in collateral only share them.
+        """
+        if book.blocks is None:
+            return book
+        market = self.volatility or Volatility(np.full(self.prices.shape, np.nan))
+        place: dict[tuple[int, tuple[Position, ...]], int] = {}
+        pairs = zip(owner.tolist(), accounts, strict=True)
+        group = np.array([place.setdefault((i, account.positions), len(place)) for i, account in pairs], np.int64)
+        first = np.unique(group, return_index=True)[1]
+        full = valued(book.take(first), self.prices, market, owner[first]).take(group)
+        sheets = {name: getattr(full.arrays, name) for name in _SHEETS}
+        return replace(book, arrays=book.arrays._replace(**sheets), blocks=full.blocks)
+
+    def _probability(self, book: Book, gap: FloatArray, state: IntArray) -> FloatArray:
+        """P(call): 1 in a call, the predictor's elsewhere, NaN for an account that could not be computed."""
+        p = np.full((len(book), len(HORIZONS)), np.nan)
+        p[(state >= 0) & (gap < 0)] = 1.0
+        safe = np.flatnonzero((state >= 0) & (gap >= 0))
+        if len(safe):
+            p[safe] = self.predict(book if len(safe) == len(book) else book.take(safe))
+        return p

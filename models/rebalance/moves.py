@@ -1,21 +1,16 @@
-"""What one action does to an account: pure functions from account and amount to account."""
+"""Moves: one kind of action on one asset or position, with its price and the amounts it comes in."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
-from models.account import Account, Collateral, Position
-from models.instrument import parse_symbol
+from models.rebalance.agreement import Grid
+from models.rebalance.closing import Closing, closing_of
 from models.rebalance.plan import Kind
 from models.rebalance.policy import AssetRule
+from models.rebalance.weights import Weights
 
-__all__ = ["Move", "apply_move", "held", "reduce_move", "round_amount", "transfer_move"]
-
-_SNAP = 1e-9
+__all__ = ["Move", "reduce_move", "round_amount", "transfer_move"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +19,16 @@ class Move:
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "reduce", "release"}
+    kind : {"top_up", "add_margin", "repay", "reduce", "release"}
         The action.
     asset : str
-        What moves.
+        What moves; for ``"reduce"`` what the position's quantity counts.
     position : int
         Index of the position in the account, -1 for the cross wallet.
     symbol : str or None
         Symbol of the position.
     price : float
-        Present price of one unit of `asset` in account currency.
+        Present price of one unit of `asset` in account currency; of an option its premium.
     limit : float
         Largest amount, units of `asset`.
     step : float
@@ -44,6 +39,14 @@ class Move:
         Fee per unit of value traded.
     flat_fee : float
         Fee of one transfer, units of `asset`.
+    currency : str
+        Account currency.
+    dollar : float
+        Dollars for one unit of account currency.
+    agreed : Grid or None
+        Steps of the account's credit support annex, in counted value; they go before `step`.
+    closing : Closing or None
+        What closing one unit does, for ``"reduce"``.
     """
 
     kind: Kind
@@ -56,39 +59,25 @@ class Move:
     smallest: float = 0.0
     fee_rate: float = 0.0
     flat_fee: float = 0.0
+    currency: str = ""
+    dollar: float = 1.0
+    agreed: Grid | None = None
+    closing: Closing | None = None
 
     @property
     def tag(self) -> str:
         """What moves, in words for a sentence."""
         return self.symbol or self.asset
 
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """Steps to round to, one after the other."""
+        own = Grid(self.step, self.smallest)
+        return (own,) if self.agreed is None else (self.agreed, own)
+
     def fee(self, amount: float) -> float:
         """Fee in account currency."""
         return self.flat_fee * self.price + self.fee_rate * amount * self.price
-
-
-def held(account: Account, asset: str) -> float:
-    """Balance of an asset in the cross wallet.
-
-    Parameters
-    ----------
-    account : Account
-        The account.
-    asset : str
-        Asset code.
-
-    Returns
-    -------
-    float
-        Units of the asset, summed over its balances.
-
-    Examples
-    --------
-    >>> from datetime import datetime, timezone
-    >>> held(Account(account_id="a", as_of=datetime.now(timezone.utc), ruleset="r", currency="USDT"), "BTC")
-    0.0
-    """
-    return sum((item.quantity for item in account.collateral if item.asset == asset), 0.0)
 
 
 def round_amount(amount: float, move: Move) -> float:
@@ -113,135 +102,99 @@ def round_amount(amount: float, move: Move) -> float:
     (110.0, 50.0)
     """
     if move.kind == "release":
-        rounded = _on_step(amount, move.step, math.floor)
-        return rounded if rounded >= move.smallest else 0.0
-    return min(_on_step(max(amount, move.smallest), move.step, math.ceil), move.limit)
-
-
-def _on_step(amount: float, step: float, towards: Callable[[float], int]) -> float:
-    if step <= 0:
+        for grid in move.grids:
+            amount = grid.down(amount)
         return amount
-    ratio = amount / step
-    near = round(ratio)
-    if abs(ratio - near) > _SNAP * max(1.0, abs(ratio)):
-        near = towards(ratio)
-    return float(f"{near * step:.12g}")
-
-
-def apply_move(account: Account, move: Move, amount: float) -> Account:
-    """Give the account as it is after the action.
-
-    Parameters
-    ----------
-    account : Account
-        Before.
-    move : Move
-        The action.
-    amount : float
-        Units of the move's asset, >= 0.
-
-    Returns
-    -------
-    Account
-        After. The flat fee of a transfer is paid outside the account, the taker fee inside it.
-
-    Notes
-    -----
-    Reducing a position realises its profit or loss at `move.price` into the account currency. Reducing an
-    isolated position also sets free its margin in proportion, as the large venues do: its leverage stays the
-    same, and only closing it removes its risk.
-    """
-    if move.kind == "reduce":
-        return _reduce(account, move, amount)
-    if move.kind == "add_margin":
-        position = account.positions[move.position]
-        more = msgspec.structs.replace(position, isolated_margin=(position.isolated_margin or 0.0) + amount)
-        return _with_position(account, move.position, more)
-    return _add(account, move.asset, -amount if move.kind == "release" else amount)
-
-
-def _add(account: Account, asset: str, amount: float) -> Account:
-    others = tuple(item for item in account.collateral if item.asset != asset)
-    merged = Collateral(asset=asset, quantity=held(account, asset) + amount)
-    return msgspec.structs.replace(account, collateral=(*others, merged))
-
-
-def _reduce(account: Account, move: Move, amount: float) -> Account:
-    position = account.positions[move.position]
-    size = abs(position.quantity)
-    share = min(amount / size, 1.0)
-    freed = share * position.quantity * (move.price - position.entry_price)
-    if position.margin_mode == "isolated":
-        freed = max(freed + share * (position.isolated_margin or 0.0), 0.0)
-    account = _add(account, account.currency, freed - move.fee_rate * share * size * move.price)
-    if share >= 1.0 - _SNAP:
-        return _with_position(account, move.position, None)
-    margin = position.isolated_margin
-    left = msgspec.structs.replace(
-        position,
-        quantity=position.quantity * (1.0 - share),
-        isolated_margin=None if margin is None else margin * (1.0 - share),
-    )
-    return _with_position(account, move.position, left)
-
-
-def _with_position(account: Account, index: int, position: Position | None) -> Account:
-    before, after = account.positions[:index], account.positions[index + 1 :]
-    middle = () if position is None else (position,)
-    return msgspec.structs.replace(account, positions=before + middle + after)
+    for grid in move.grids:
+        amount = grid.up(amount)
+    return min(amount, move.limit)
 
 
 def transfer_move(
-    kind: Kind, asset: str, price: float, limit: float, rule: AssetRule, position: tuple[int, str | None] = (-1, None)
+    kind: Kind,
+    asset: str,
+    weights: Weights,
+    limit: float,
+    rule: AssetRule,
+    position: tuple[int, str | None] = (-1, None),
+    agreed: Grid | None = None,
 ) -> Move:
     """Build a move of collateral from the policy's rule for its asset.
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "release"}
+    kind : {"top_up", "add_margin", "repay", "release"}
         The action.
     asset : str
         What moves.
-    price : float
-        Account currency per unit.
+    weights : Weights
+        The account with its prices.
     limit : float
         Largest amount that makes sense; the rule's cap applies to what is added.
     rule : AssetRule
         Steps, smallest amount and fee.
     position : tuple of int and str or None
         Index and symbol of the isolated position, for ``"add_margin"``.
+    agreed : Grid, optional
+        Steps of the account's credit support annex.
 
     Returns
     -------
     Move
         The move.
     """
+    quotes = weights.quotes
     most = limit if rule.cap is None or kind == "release" else min(limit, rule.cap)
-    return Move(kind, asset, *position, price, most, rule.step, rule.min_transfer, 0.0, rule.fee)
+    return Move(
+        kind,
+        asset,
+        *position,
+        quotes.own(asset),
+        most,
+        rule.step,
+        rule.min_transfer,
+        0.0,
+        rule.fee,
+        quotes.currency,
+        quotes.dollar(quotes.currency),
+        agreed,
+    )
 
 
-def reduce_move(account: Account, index: int, price: float, lot: float, fee_rate: float) -> Move:
+def reduce_move(weights: Weights, index: int, lot: float, fee_rate: float) -> Move:
     """Build the move that reduces one position.
 
     Parameters
     ----------
-    account : Account
-        The account.
+    weights : Weights
+        The account with its rules and prices.
     index : int
         Index of the position.
-    price : float
-        Present price of the base.
     lot : float
-        Orders are multiples of it.
+        Orders are multiples of it, in the units of the position's quantity.
     fee_rate : float
-        Taker fee rate.
+        Taker fee as a fraction of notional.
 
     Returns
     -------
     Move
         The move, limited to the whole position.
     """
-    position = account.positions[index]
-    base = parse_symbol(position.symbol).base
-    size = abs(position.quantity)
-    return Move("reduce", base, index, position.symbol, price, size, lot, lot, fee_rate)
+    position, quotes = weights.account.positions[index], weights.quotes
+    closing = closing_of(position, weights, fee_rate)
+    return Move(
+        "reduce",
+        closing.unit,
+        index,
+        position.symbol,
+        closing.price,
+        abs(position.quantity),
+        lot,
+        lot,
+        closing.fee_rate,
+        0.0,
+        quotes.currency,
+        quotes.dollar(quotes.currency),
+        None,
+        closing,
+    )

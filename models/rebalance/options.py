@@ -1,44 +1,35 @@
-"""Which moves an account has: what its ruleset accepts and its policy allows."""
+"""Which moves an account has: what its ruleset or agreement accepts and its policy allows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from models.account import Account
-from models.errors import MargincastError
-from models.instrument import is_stable, parse_symbol
-from models.margin.rulesets import Ruleset
-from models.rebalance.evaluate import Evaluation
-from models.rebalance.moves import Move, held, reduce_move, transfer_move
+from models.instrument import parse_symbol
+from models.rebalance.agreement import delivery_grid, due, return_grid
+from models.rebalance.balances import Side, held
+from models.rebalance.closing import margin_asset
+from models.rebalance.moves import Move, reduce_move, transfer_move
 from models.rebalance.policy import Policy
+from models.rebalance.quotes import Quotes
+from models.rebalance.weights import Weights
 
-__all__ = ["PriceOf", "haircut_of", "releasing_moves", "saving_moves"]
-
-PriceOf = Mapping[str, float]
-"""Present price of each asset that has one, account currency."""
+__all__ = ["haircut_of", "releasing_moves", "saving_moves"]
 
 _LIMIT = 3.0
+_LEAST_RATIO = 0.05
+_SAME = 1e-12
 
 
-def saving_moves(
-    account: Account, seen: Evaluation, row: int, rules: Ruleset, policy: Policy, price_of: PriceOf
-) -> tuple[list[Move], list[tuple[Move, str]]]:
+def saving_moves(weights: Weights, shortfall: float, policy: Policy) -> tuple[list[Move], list[tuple[Move, str]]]:
     """List what can lower P, and what the policy wants but the ruleset or the market refuses.
 
     Parameters
     ----------
-    account : Account
-        The account.
-    seen : Evaluation
-        Its state now.
-    row : int
-        Its row in `seen`.
-    rules : Ruleset
-        Its ruleset.
+    weights : Weights
+        The account with its rules and prices.
+    shortfall : float
+        What its equity lacks to the initial requirement, account currency.
     policy : Policy
         What the desk may do.
-    price_of : mapping
-        Present prices.
 
     Returns
     -------
@@ -46,113 +37,115 @@ def saving_moves(
         Moves to search, and moves that are refused with the reason.
     """
     moves, refused = [], []
-    money = _LIMIT * _gross(account, price_of) + max(float(seen.level[row, 3] - seen.level[row, 0]), 0.0)
-    for asset in _assets(account, policy, price_of):
-        reason = _refusal(asset, account, rules, price_of)
-        price = _price(asset, price_of)
-        move = transfer_move("top_up", asset, price, 0.0, policy.asset_rule(asset))
+    money = _LIMIT * _gross(weights.account, weights.quotes) + max(shortfall, 0.0)
+    named = policy.eligible_assets is not None and "*" not in policy.eligible_assets
+    for asset in _assets(weights, policy):
+        debt = held(weights.account, asset, "owed") if weights.rules.borrows else 0.0
+        if debt > 0 and weights.quotes.own(asset) > 0:
+            moves.append(transfer_move("repay", asset, weights, debt, policy.asset_rule(asset)))
+            if not weights.rules.debt_in_equity:  # a loan: what is owed cannot be collateral as well
+                continue
+        reason = weights.refusal(asset)
         if reason is None:
-            limit = money / (price * max(_first_ratio(asset, account, rules), 0.05))
-            moves.append(transfer_move("top_up", asset, price, limit, policy.asset_rule(asset)))
-        elif policy.eligible_assets is not None and "*" not in policy.eligible_assets:
-            refused.append((move, reason))
-    moves += _position_moves(account, rules, policy, price_of, money)
-    return moves, refused
+            moves.append(_top_up(asset, weights, money, policy))
+        elif named:
+            refused.append((transfer_move("top_up", asset, weights, 0.0, policy.asset_rule(asset)), reason))
+    return moves + _position_moves(weights, policy, money), refused
 
 
-def releasing_moves(account: Account, policy: Policy, price_of: PriceOf) -> list[Move]:
-    """List what can be taken out: assets held that the policy lets move.
+def _top_up(asset: str, weights: Weights, money: float, policy: Policy) -> Move:
+    limit = money / (weights.quotes.own(asset) * max(weights.first_ratio(asset), _LEAST_RATIO))
+    agreed = delivery_grid(weights, asset)
+    return transfer_move("top_up", asset, weights, limit, policy.asset_rule(asset), agreed=agreed)
+
+
+def releasing_moves(weights: Weights, policy: Policy) -> list[Move]:
+    """List what can be taken out: assets held that the policy lets move; under an agreement no more than is due.
 
     Parameters
     ----------
-    account : Account
-        The account.
+    weights : Weights
+        The account with its rules and prices.
     policy : Policy
         What the desk may do.
-    price_of : mapping
-        Present prices.
 
     Returns
     -------
     list of Move
         One for each asset, limited to the balance.
     """
-    allowed = _assets(account, policy, price_of)
-    return [
-        transfer_move("release", asset, _price(asset, price_of), held(account, asset), policy.asset_rule(asset))
-        for asset in allowed
-        if held(account, asset) > 0 and _price(asset, price_of) > 0
-    ]
+    outcome, moves = due(weights), []
+    for asset in _assets(weights, policy):
+        limit, agreed = held(weights.account, asset, _side(weights)), return_grid(weights, asset)
+        if limit <= 0 or weights.quotes.own(asset) <= 0:
+            continue
+        if outcome is not None and agreed is not None and agreed.per_unit > 0:
+            limit = min(limit, outcome.amount / agreed.per_unit)
+        moves.append(transfer_move("release", asset, weights, limit, policy.asset_rule(asset), agreed=agreed))
+    return moves
 
 
-def haircut_of(account: Account, move: Move, amount: float, rules: Ruleset) -> float:
+def haircut_of(weights: Weights, move: Move, amount: float) -> float:
     """Part of the value moved that does not count as collateral.
 
     Parameters
     ----------
-    account : Account
-        Before the move.
+    weights : Weights
+        The account before the move.
     move : Move
         What moves.
     amount : float
         Units of its asset.
-    rules : Ruleset
-        The account's ruleset.
 
     Returns
     -------
     float
-        Account currency, 0 for the account currency and for positions.
+        Account currency; 0 for what counts in full, for debts that are repaid and for positions.
     """
-    if move.kind not in ("top_up", "release") or move.asset == account.currency:
+    if move.kind not in ("top_up", "release"):
         return 0.0
-    schedule, before = rules.haircut(move.asset), held(account, move.asset) * move.price
-    change = amount * move.price if move.kind == "top_up" else -amount * move.price
-    counted = abs(float(schedule(before + change)) - float(schedule(before)))
-    return abs(change) - counted
+    before = held(weights.account, move.asset, _side(weights))
+    after = before + (amount if move.kind == "top_up" else -amount)
+    counted = abs(weights.counted(move.asset, after) - weights.counted(move.asset, before))
+    value = amount * move.price
+    return value - counted if counted < value * (1.0 - _SAME) else 0.0
 
 
-def _assets(account: Account, policy: Policy, price_of: PriceOf) -> list[str]:
+def _side(weights: Weights) -> Side:
+    """Which balances are collateral: on a loan those that are supplied, elsewhere what is left of all."""
+    return "net" if weights.rules.debt_in_equity else "supplied"
+
+
+def _assets(weights: Weights, policy: Policy) -> list[str]:
+    account = weights.account
     own = [account.currency, *(item.asset for item in account.collateral)]
+    listed = [] if account.csa is None else [line.asset for line in account.csa.eligible_collateral]
+    own += [asset for asset in listed if weights.quotes.own(asset) > 0]
     if policy.eligible_assets is None:
         return list(dict.fromkeys(own))
     if "*" in policy.eligible_assets:
-        return list(dict.fromkeys([*own, *price_of]))
+        return list(dict.fromkeys([*own, *weights.quotes.dollars]))
     return list(dict.fromkeys(policy.eligible_assets))
 
 
-def _price(asset: str, price_of: PriceOf) -> float:
-    return 1.0 if is_stable(asset) else price_of.get(asset, 0.0)
+def _gross(account: Account, quotes: Quotes) -> float:
+    """Notional of the positions and value of the debts, account currency."""
+    total = sum(max(-item.quantity, 0.0) * quotes.own(item.asset) for item in account.collateral)
+    for position in account.positions:
+        instrument = parse_symbol(position.symbol)
+        coin_margined = instrument.kind != "option" and not instrument.linear
+        total += abs(position.quantity) * quotes.own(instrument.quote if coin_margined else instrument.base)
+    return total
 
 
-def _refusal(asset: str, account: Account, rules: Ruleset, price_of: PriceOf) -> str | None:
-    if asset == account.currency:
-        return None
-    if _price(asset, price_of) <= 0:
-        return f"The market has no price for {asset}."
-    try:
-        rules.haircut(asset)
-    except MargincastError:
-        return f"{rules.name} does not accept {asset} as collateral."
-    return None
-
-
-def _first_ratio(asset: str, account: Account, rules: Ruleset) -> float:
-    return 1.0 if asset == account.currency else float(rules.haircut(asset).rate[0])
-
-
-def _gross(account: Account, price_of: PriceOf) -> float:
-    return sum(abs(p.quantity) * price_of.get(parse_symbol(p.symbol).base, 0.0) for p in account.positions)
-
-
-def _position_moves(account: Account, rules: Ruleset, policy: Policy, price_of: PriceOf, money: float) -> list[Move]:
-    fee = rules.taker_fee if policy.taker_fee is None else policy.taker_fee
+def _position_moves(weights: Weights, policy: Policy, money: float) -> list[Move]:
+    fee = weights.rules.taker_fee if policy.taker_fee is None else policy.taker_fee
     moves = []
-    for i, position in enumerate(account.positions):
+    for i, position in enumerate(weights.account.positions):
         if position.margin_mode == "isolated":
-            rule = policy.asset_rule(account.currency)
-            moves.append(transfer_move("add_margin", account.currency, 1.0, money, rule, (i, position.symbol)))
+            asset = margin_asset(position, weights.account.currency)
+            limit, rule = money / weights.quotes.own(asset), policy.asset_rule(asset)
+            moves.append(transfer_move("add_margin", asset, weights, limit, rule, (i, position.symbol)))
         if policy.reduce:
-            price = price_of[parse_symbol(position.symbol).base]
-            moves.append(reduce_move(account, i, price, policy.lot(position.symbol), fee))
+            moves.append(reduce_move(weights, i, policy.lot(position.symbol), fee))
     return moves

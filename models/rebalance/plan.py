@@ -12,7 +12,7 @@ from models.typing import HORIZONS, FloatArray
 
 __all__ = ["Action", "Kind", "Levels", "Plan", "Recommendation", "Unreachable", "last_safe_minute"]
 
-Kind = Literal["top_up", "add_margin", "reduce", "release"]
+Kind = Literal["top_up", "add_margin", "repay", "reduce", "release"]
 Status = Literal["ok", "act", "release", "cannot_reach"]
 
 
@@ -45,16 +45,23 @@ class Action:
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "reduce", "release"}
-        Add collateral to the cross wallet, add margin to an isolated position, reduce a position, take out.
+    kind : {"top_up", "add_margin", "repay", "reduce", "release"}
+        Add collateral to the cross wallet, add margin to an isolated position, repay a debt, reduce a position, take
+        out.
     asset : str
-        What moves: the collateral asset, or the base of the instrument.
+        What moves: the collateral asset, or what the quantity of the position counts (the base of the instrument, the
+        quote of a coin-margined contract).
     symbol : str or None
         The instrument, for ``"reduce"`` and ``"add_margin"``.
     amount : float
         Units of `asset`, > 0.
     value : float
-        The amount at the present price, in account currency.
+        The amount at the present price, in account currency; of an option its premium.
+    value_usd : float
+        The same in dollars.
+    proceeds : float
+        What it pays to the owner (< 0: costs) after the fee, in account currency: realised profit or loss, the premium
+        of an option. It goes through the account, under a credit support annex between the parties.
     fee : float
         Transfer fee or taker fee, in account currency.
     haircut : float
@@ -66,6 +73,8 @@ class Action:
     symbol: str | None
     amount: float
     value: float
+    value_usd: float
+    proceeds: float
     fee: float
     haircut: float
 
@@ -106,7 +115,7 @@ class Unreachable:
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "reduce", "release"}
+    kind : {"top_up", "add_margin", "repay", "reduce", "release"}
         The action.
     asset : str
         What would move.
@@ -136,6 +145,8 @@ class Recommendation:
     ----------
     account_id : str
         The account.
+    currency : str
+        Its currency, in which amounts are that are not in units of an asset.
     target : Target
         What was asked for.
     status : {"ok", "act", "release", "cannot_reach"}
@@ -153,6 +164,7 @@ class Recommendation:
     """
 
     account_id: str
+    currency: str
     target: Target
     status: Status
     p_before: tuple[float, ...]

@@ -51,7 +51,8 @@ class SymbolRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Parameters
     ----------
     lot : float
-        Orders are multiples of it, in base units (0: any amount), >= 0.
+        Orders are multiples of it, in the units of the position's quantity: base units, dollars of a coin-margined
+        contract (0: any amount), >= 0.
     """
 
     lot: float = 0.0
@@ -66,12 +67,14 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Parameters
     ----------
     eligible_assets : tuple of str or None
-        Assets that may be added or taken out. None: the account currency and what the account holds
-        already; ``("*",)``: every asset that the ruleset accepts and the market prices.
+        Assets that may be added, repaid or taken out. None: the account currency, what the account holds or owes
+        already and what its credit support annex lists; ``("*",)``: also every asset that the ruleset accepts and the
+        market prices.
     reduce, release : bool
         Whether positions may be reduced, and whether excess may be taken out.
     taker_fee : float or None
-        Fee rate of a reducing order, in [0, 0.1]; the ruleset's where None.
+        Fee rate of a reducing order on its notional, in [0, 0.1]; the ruleset's where None. That of an option is capped
+        at 12.5% of its premium.
     route_lag_minutes : float
         Minutes until a transfer has arrived, in [0, 10080].
     assets : dict of str to AssetRule
@@ -103,7 +106,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.assets.get(asset, _ANY_ASSET)
 
     def lot(self, symbol: str) -> float:
-        """Lot of an instrument in base units, 0 where the policy has none."""
+        """Lot of an instrument in the units of a position's quantity, 0 where the policy has none."""
         rule = self.symbols.get(symbol)
         return rule.lot if rule is not None else 0.0
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.account import Account
+from models.rebalance.effects import apply_move
 from models.rebalance.evaluate import Evaluation, Evaluator
-from models.rebalance.moves import Move, apply_move
+from models.rebalance.moves import Move
 from models.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["Found", "Search", "search_amounts"]

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from models.instrument import is_stable
 from models.rebalance.moves import Move
 from models.rebalance.target import Target
 
 __all__ = ["action_words", "cannot_sentence", "number", "percent", "plan_sentence", "within"]
 
-_DOING = {"top_up": "Adding", "add_margin": "Adding margin to", "reduce": "Reducing", "release": "Releasing"}
+_VERB = {"top_up": "Add", "add_margin": "Add margin", "repay": "Repay", "reduce": "Reduce", "release": "Release"}
+_AGREED = {"top_up": "Deliver", "release": "Recall", "reduce": "Unwind"}
+
+_DOING = {
+    "Add": "Adding",
+    "Add margin": "Adding margin to",
+    "Buy back": "Buying back",
+    "Deliver": "Delivering",
+    "Recall": "Recalling",
+    "Reduce": "Reducing",
+    "Release": "Releasing",
+    "Repay": "Repaying",
+    "Sell": "Selling",
+    "Unwind": "Unwinding",
+}
 
 
 def number(value: float) -> str:
@@ -98,17 +113,42 @@ def action_words(move: Move, amount: float) -> str:
     --------
     >>> action_words(Move("top_up", "USDT", -1, None, 1.0, 10.0), 2.5)
     'Add 2.5 USDT'
+    >>> action_words(Move("top_up", "BTC", -1, None, 1.0, 10.0, currency="BTC", dollar=84_000.0), 0.05)
+    'Add 0.05 BTC (4,200 dollars)'
     """
-    size = f"{number(amount)} {move.asset}"
-    if move.kind == "top_up":
-        return f"Add {size}"
+    size, verb = f"{number(amount)} {move.asset}", _verb(move)
     if move.kind == "add_margin":
-        return f"Add {size} of margin to the isolated {move.symbol}"
-    if move.kind == "release":
-        return f"Release {size}"
+        return f"Add {size} of margin to the isolated {move.symbol}{_worth(move, amount)}"
+    if move.kind != "reduce":
+        return f"{verb} {size}{_worth(move, amount)}"
     if amount >= move.limit * (1 - 1e-9):
-        return f"Close {move.symbol} ({size})"
-    return f"Reduce {move.symbol} by {size} (of {number(move.limit)})"
+        return f"Close {move.symbol} ({size}){_paying(move, amount)}"
+    if verb in ("Buy back", "Sell"):
+        return f"{verb} {size} of {move.symbol} (of {number(move.limit)}){_paying(move, amount)}"
+    return f"{verb} {move.symbol} by {size} (of {number(move.limit)}){_paying(move, amount)}"
+
+
+def _verb(move: Move) -> str:
+    """What is done, as a word: of the account's agreement, of an option, or plain."""
+    closing = move.closing
+    if closing is not None and closing.premium:
+        return "Buy back" if closing.pays < 0 else "Sell"
+    agreed = move.agreed is not None or (closing is not None and closing.outside)
+    return _AGREED[move.kind] if agreed else _VERB[move.kind]
+
+
+def _worth(move: Move, amount: float) -> str:
+    """Dollars of an amount that is not in dollars."""
+    return "" if is_stable(move.asset) else f" ({number(amount * move.price * move.dollar)} dollars)"
+
+
+def _paying(move: Move, amount: float) -> str:
+    """Cash that has to be at hand, or that comes in: premiums, and what the parties of an agreement settle."""
+    closing = move.closing
+    if closing is None or not (closing.premium or closing.outside):
+        return ""
+    paid = amount * closing.pays * closing.rate
+    return f", {'receiving' if paid > 0 else 'paying'} {number(abs(paid))} {move.currency}"
 
 
 def plan_sentence(move: Move, amount: float, target: Target, before: float, after: float) -> str:
@@ -158,7 +198,7 @@ def cannot_sentence(move: Move, target: Target, before: float, lowest: float, am
     str
         One sentence.
     """
-    what = _DOING[move.kind]
+    what = _DOING[_verb(move)]
     head = f"{what} {move.tag} alone cannot reach {percent(target.probability)} within {within(target.horizon_minutes)}"
     if not lowest < before:
         return f"{head}: it does not lower P, which is {percent(before)}."

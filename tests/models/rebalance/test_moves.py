@@ -2,10 +2,21 @@
 
 import pytest
 
+from models.account import Account
 from models.margin.levels import margin_levels
-from models.rebalance.moves import Move, apply_move, held, reduce_move, round_amount
+from models.margin.rulesets import load_ruleset
+from models.rebalance.balances import held
+from models.rebalance.effects import apply_move
+from models.rebalance.moves import Move, reduce_move, round_amount
+from models.rebalance.quotes import Quotes
+from models.rebalance.weights import Weights
 from tests.models.builders import account, book, position
 from tests.models.rebalance.toy import PRICES
+
+
+def _reduce(value: Account, fee_rate: float = 0.0) -> Move:
+    rules = load_ruleset(value.ruleset, value.as_of)
+    return reduce_move(Weights(value, rules, Quotes(value.currency, {"BTC": 50_000.0}, {})), 0, 0.0, fee_rate)
 
 
 def _equity(value: object) -> float:
@@ -30,7 +41,7 @@ def test_release_takes_out() -> None:
 @pytest.mark.parametrize("entry", [40_000.0, 60_000.0])
 def test_reducing_costs_the_fee_and_nothing_else(quantity: float, entry: float) -> None:
     before = account([position(quantity=quantity, entry_price=entry)], cash=50_000.0)
-    move = reduce_move(before, 0, 50_000.0, 0.0, 0.0005)
+    move = _reduce(before, 0.0005)
     after = apply_move(before, move, 0.5)
     assert after.positions[0].quantity == pytest.approx(quantity * 0.75)
     assert _equity(before) - _equity(after) == pytest.approx(0.5 * 50_000 * 0.0005)
@@ -38,7 +49,7 @@ def test_reducing_costs_the_fee_and_nothing_else(quantity: float, entry: float) 
 
 def test_reducing_all_closes_the_position() -> None:
     before = account([position(quantity=-2.0, entry_price=52_000.0)])
-    after = apply_move(before, reduce_move(before, 0, 50_000.0, 0.0, 0.0), 2.0)
+    after = apply_move(before, _reduce(before), 2.0)
     assert after.positions == ()
     assert held(after, "USDT") == pytest.approx(10_000 + 2 * 2_000)
 
@@ -46,7 +57,7 @@ def test_reducing_all_closes_the_position() -> None:
 def test_reducing_an_isolated_position_frees_its_margin_in_proportion() -> None:
     leg = position(quantity=1.0, entry_price=51_000.0, margin_mode="isolated", isolated_margin=5_000.0)
     before = account([leg], cash=1_000.0)
-    after = apply_move(before, reduce_move(before, 0, 50_000.0, 0.0, 0.0), 0.25)
+    after = apply_move(before, _reduce(before), 0.25)
     assert after.positions[0].isolated_margin == pytest.approx(3_750.0)
     assert held(after, "USDT") == pytest.approx(1_000 + 0.25 * (5_000 - 1_000))
 
@@ -54,7 +65,7 @@ def test_reducing_an_isolated_position_frees_its_margin_in_proportion() -> None:
 def test_a_bankrupt_isolated_position_does_not_charge_the_wallet() -> None:
     leg = position(quantity=1.0, entry_price=60_000.0, margin_mode="isolated", isolated_margin=5_000.0)
     before = account([leg], cash=1_000.0)
-    after = apply_move(before, reduce_move(before, 0, 50_000.0, 0.0, 0.0), 1.0)
+    after = apply_move(before, _reduce(before), 1.0)
     assert held(after, "USDT") == pytest.approx(1_000.0)
 
 

@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 from models.account import Account
 from models.errors import InputError
 from models.margin.levels import STATES
+from models.margin.rulesets import load_ruleset
 from models.rebalance import Plan, Policy, Recommendation, Target, policy_from_mapping, recommend
-from models.rebalance.moves import Move, apply_move
+from models.rebalance.effects import apply_move
+from models.rebalance.moves import Move, reduce_move
+from models.rebalance.quotes import Quotes
+from models.rebalance.weights import Weights
 from tests.models.builders import account, book, position
 from tests.models.rebalance.toy import ASSETS, PRICES, toy_predict
 
@@ -35,9 +39,12 @@ def _plan(found: Recommendation, kind: str, asset: str) -> Plan:
 def _p_after(value: Account, plan: Plan, share: float) -> float:
     action = plan.actions[0]
     index = next((i for i, p in enumerate(value.positions) if p.symbol == action.symbol), -1)
-    price = 1.0 if action.asset == "USDT" else float(PRICES[ASSETS.index(action.asset)])
-    fee = 0.0005 if action.kind == "reduce" else 0.0
-    move = Move(action.kind, action.asset, index, action.symbol, price, np.inf, fee_rate=fee)
+    if action.kind == "reduce":
+        quotes = Quotes("USDT", dict(zip(ASSETS, PRICES.tolist(), strict=True)), {})
+        move = reduce_move(Weights(value, load_ruleset(value.ruleset, value.as_of), quotes), index, 0.0, 0.0005)
+    else:
+        price = 1.0 if action.asset == "USDT" else float(PRICES[ASSETS.index(action.asset)])
+        move = Move(action.kind, action.asset, index, action.symbol, price, np.inf)
     return float(PREDICT(book(apply_move(value, move, action.amount * share)))[0, TARGET.column])
 
 

@@ -1,0 +1,235 @@
+"""Some accounts worked on together: search on the predictor, re-price by the engine, refuse what is worse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.account import Account
+from models.errors import Failure, MissingMarketError
+from models.instrument import is_stable, parse_symbol
+from models.margin.levels import STATES
+from models.margin.rulesets import load_ruleset
+from models.rebalance.agreement import due
+from models.rebalance.effects import apply_move, proceeds
+from models.rebalance.evaluate import Evaluation, Evaluator
+from models.rebalance.moves import Move, round_amount
+from models.rebalance.options import haircut_of, releasing_moves, saving_moves
+from models.rebalance.plan import Action, Plan, Recommendation, Unreachable, last_safe_minute
+from models.rebalance.policy import Policy
+from models.rebalance.quotes import Quotes
+from models.rebalance.search import Found, Search, search_amounts
+from models.rebalance.target import Target
+from models.rebalance.weights import Weights
+from models.rebalance.wording import cannot_sentence, plan_sentence
+from models.typing import BoolArray, FloatArray, IntArray
+
+__all__ = ["Desk"]
+
+_SAME = 1e-12
+_CENT = 1e-4
+"""Amounts under an agreement are compared to a hundredth of a cent."""
+_EQUITY, _INITIAL, _RELEASE = 0, 3, 4
+"""Columns of `Evaluation.level`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Refused:
+    owner: int
+    move: Move
+    reason: str
+
+
+class Desk:
+    """A chunk of accounts worked on together, so that every round is one call of the predictor.
+
+    Parameters
+    ----------
+    accounts : sequence of Account, length n
+        The accounts.
+    evaluate : Evaluator
+        Predictor and engine, at the prices of these accounts.
+    target : Target
+        What a plan must reach.
+    policy : Policy
+        What may be done.
+    """
+
+    def __init__(self, accounts: Sequence[Account], evaluate: Evaluator, target: Target, policy: Policy) -> None:
+        self.accounts = accounts
+        self.evaluate = evaluate
+        self.target = target
+        self.policy = policy
+        self.before: Evaluation = evaluate(accounts, np.arange(len(accounts)))
+        self.weights = [self._weights(i) if ok else None for i, ok in enumerate(self.before.good)]
+
+    def _weights(self, i: int) -> Weights:
+        account = self.accounts[i]
+        quotes = Quotes(account.currency, self._known(self.evaluate.prices[i]), self._known(self._volatility(i)))
+        return Weights(account, load_ruleset(account.ruleset, account.as_of), quotes)
+
+    def _volatility(self, i: int) -> FloatArray:
+        market = self.evaluate.volatility
+        return np.full(len(self.evaluate.assets), np.nan) if market is None else market.level[i]
+
+    def _known(self, row: FloatArray) -> dict[str, float]:
+        return {a: float(x) for a, x in zip(self.evaluate.assets, row, strict=True) if np.isfinite(x)}
+
+    def run(self) -> tuple[list[Recommendation], list[Failure]]:
+        """One recommendation for each good account in order, and the accounts that could not be computed."""
+        searches, refused = self._searches()
+        found = search_amounts(searches, self.accounts, self.evaluate, self._enough, self.target.column)
+        amounts = self._rounded(searches, found)
+        after = self._after(searches, amounts)
+        plans: dict[int, list[Plan]] = {}
+        missed: dict[int, list[Unreachable]] = {}
+        certified = self._enough(after, np.array([s.owner for s in searches], np.int64)) & (amounts > 0)
+        for i, search in enumerate(searches):
+            if certified[i]:
+                plans.setdefault(search.owner, []).append(self._plan(search, float(amounts[i]), after, i))
+            elif search.move.kind != "release":
+                missed.setdefault(search.owner, []).append(self._miss(search, found, i))
+        for item in refused:
+            p = float(self.before.p[item.owner, self.target.column])
+            missed.setdefault(item.owner, []).append(
+                Unreachable(item.move.kind, item.move.asset, item.move.symbol, p, 0.0, item.reason)
+            )
+        good = np.flatnonzero(self.before.good)
+        return [self._answer(int(i), plans.get(int(i), []), missed.get(int(i), [])) for i in good], self._failures()
+
+    def _searches(self) -> tuple[list[Search], list[_Refused]]:
+        searches: list[Search] = []
+        refused: list[_Refused] = []
+        for i, weights in enumerate(self.weights):
+            if weights is None:
+                continue
+            if self._over(i):
+                level = self.before.level[i]
+                moves, no = saving_moves(weights, float(level[_INITIAL] - level[_EQUITY]), self.policy)
+                refused += [_Refused(i, move, reason) for move, reason in no]
+            else:
+                moves = releasing_moves(weights, self.policy) if self._excess(i) else []
+            searches += [Search(i, move) for move in moves if move.limit > 0]
+        return searches, refused
+
+    def _over(self, i: int) -> bool:
+        called = self.before.state[i] >= STATES.index("call")
+        return bool(called or self.before.p[i, self.target.column] > self.target.probability)
+
+    def _excess(self, i: int) -> bool:
+        weights = self.weights[i]
+        outcome = None if weights is None else due(weights)
+        level = self.before.level[i]
+        excess = level[_EQUITY] > level[_RELEASE] if outcome is None else outcome.action == "RETURN"
+        return bool(self.policy.release and excess)
+
+    def _kept(self, seen: Evaluation, owner: IntArray) -> BoolArray:
+        """Whether a release leaves enough: the release level; the collateral that an agreement asks for."""
+        agreed = np.array([account.csa is not None for account in self.accounts])[owner]
+        kept = np.where(agreed, seen.level[:, _INITIAL] - _CENT, seen.level[:, _RELEASE])
+        return seen.level[:, _EQUITY] >= kept
+
+    def _enough(self, seen: Evaluation, owner: IntArray) -> BoolArray:
+        """Under the target, and no worse than doing nothing (for accounts at risk) or than the release level."""
+        before = self.before
+        over = np.array([self._over(i) if before.good[i] else False for i in range(len(self.accounts))])[owner]
+        reached = seen.good & (seen.p[:, self.target.column] <= self.target.probability)
+        lower = np.all(seen.p <= before.p[owner] + _SAME, axis=1) & (seen.state <= before.state[owner])
+        uncalled = seen.state < STATES.index("call")
+        return reached & uncalled & np.where(over, lower, self._kept(seen, owner))
+
+    def _rounded(self, searches: Sequence[Search], found: Found) -> FloatArray:
+        pairs = zip(searches, found.amount, strict=True)
+        return np.array([0.0 if np.isnan(a) else round_amount(float(a), s.move) for s, a in pairs])
+
+    def _after(self, searches: Sequence[Search], amounts: FloatArray) -> Evaluation:
+        pairs = zip(searches, amounts, strict=True)
+        changed = [apply_move(self.accounts[s.owner], s.move, float(a)) for s, a in pairs]
+        return self.evaluate(changed, np.array([s.owner for s in searches], np.int64))
+
+    def _plan(self, search: Search, amount: float, after: Evaluation, row: int) -> Plan:
+        move, weights = search.move, self.weights[search.owner]
+        assert weights is not None
+        before, column = self.before, self.target.column
+        sentence = plan_sentence(
+            move, amount, self.target, float(before.p[search.owner, column]), float(after.p[row, column])
+        )
+        return Plan(
+            actions=(_action(weights, move, amount),),
+            p_before=before.probabilities(search.owner),
+            p_after=after.probabilities(row),
+            levels_before=before.levels(search.owner),
+            levels_after=after.levels(row),
+            cost=move.fee(amount),
+            last_safe_minute=None if move.kind == "release" else self._last_safe(search.owner, move),
+            sentence=sentence,
+        )
+
+    def _last_safe(self, i: int, move: Move | None = None) -> float | None:
+        lag = 0.0 if move is not None and move.kind == "reduce" else self.policy.route_lag_minutes
+        called = bool(self.before.state[i] >= STATES.index("call"))
+        return last_safe_minute(self.before.p[i], self.target, called, lag)
+
+    def _miss(self, search: Search, found: Found, i: int) -> Unreachable:
+        p = float(self.before.p[search.owner, self.target.column])
+        best = min(float(found.best_p[i]), p)
+        amount = float(found.best_amount[i]) if best < p else 0.0
+        sentence = cannot_sentence(search.move, self.target, p, best, amount)
+        return Unreachable(search.move.kind, search.move.asset, search.move.symbol, best, amount, sentence)
+
+    def _answer(self, i: int, plans: list[Plan], missed: list[Unreachable]) -> Recommendation:
+        plans = sorted(_distinct(plans), key=lambda plan: (plan.cost, plan.actions[0].haircut, plan.actions[0].value))
+        over = self._over(i)
+        return Recommendation(
+            account_id=self.accounts[i].account_id,
+            currency=self.accounts[i].currency,
+            target=self.target,
+            status=("act" if plans else "cannot_reach") if over else ("release" if plans else "ok"),
+            p_before=self.before.probabilities(i),
+            levels_before=self.before.levels(i),
+            last_safe_minute=self._last_safe(i),
+            plans=tuple(plans),
+            unreachable=tuple(missed),
+        )
+
+    def _failures(self) -> list[Failure]:
+        known = {f.row for f in self.before.failures}
+        unpriced = [int(i) for i in np.flatnonzero(~self.before.good) if int(i) not in known]
+        extra = [Failure.from_error(self._missing(i), i, self.accounts[i].account_id) for i in unpriced]
+        return sorted([*self.before.failures, *extra], key=lambda f: f.row)
+
+    def _missing(self, i: int) -> MissingMarketError:
+        """What the market lacks for an account."""
+        account, price = self.accounts[i], self._known(self.evaluate.prices[i])
+        bases = [parse_symbol(position.symbol).base for position in account.positions]
+        needed = dict.fromkeys([account.currency, *(item.asset for item in account.collateral), *bases])
+        lost = ", ".join(asset for asset in needed if not is_stable(asset) and asset not in price)
+        if lost:
+            return MissingMarketError(f"market: expected a price for every asset of the account, {lost} has none")
+        return MissingMarketError(
+            "market: expected an implied volatility for every option: pass volatility, or implied_volatility of the "
+            "positions"
+        )
+
+
+def _distinct(plans: list[Plan]) -> list[Plan]:
+    """Drop the top-up of an asset that is owed where repaying it is enough: it is the same payment."""
+    repaid = {plan.actions[0].asset for plan in plans if plan.actions[0].kind == "repay"}
+    return [plan for plan in plans if plan.actions[0].kind != "top_up" or plan.actions[0].asset not in repaid]
+
+
+def _action(weights: Weights, move: Move, amount: float) -> Action:
+    value = amount * move.price
+    return Action(
+        kind=move.kind,
+        asset=move.asset,
+        symbol=move.symbol,
+        amount=amount,
+        value=value,
+        value_usd=value * move.dollar,
+        proceeds=proceeds(weights.account, move, amount),
+        fee=move.fee(amount),
+        haircut=haircut_of(weights, move, amount),
+    )
