@@ -58,11 +58,23 @@ class RuleTable:
         self.initial = [[_initial(rules, symbol) for symbol in symbols] for rules in rulesets]
         table = np.array([[t is not None for t in row] for row in self.tiers], np.bool_).reshape(-1, len(assets))
         self.usdc = all(_try(rules.haircut, "USDC") is not None for _, rules in found.values())
-        haircuts = [[_try(rules.haircut, a) is not None for a in assets] for _, rules in found.values()]
-        if len(as_of) and not table.any():
+        ratios = [[_try(rules.haircut, a) for a in assets] for rules in rulesets]
+        haircuts = [[found is not None for found in row] for row in ratios]
+        self._ratio = np.array([[0.0 if x is None else x.rate[0] for x in row] for row in ratios]).reshape(table.shape)
+        self._call_ratio = np.array([rules.call_ratio for rules in rulesets])
+        if len(as_of) and not (table.any() or any(rules.model == "lending" for rules in rulesets)):
             raise InputError("ruleset", name, f"a ruleset that knows one of {', '.join(assets)}")
         self.tradable = table[self.version]
         self.pledged = np.array(haircuts, np.bool_).reshape(-1, len(assets))[self.version]
+
+    def ratio(self, asset: IntArray) -> FloatArray:
+        """What the first dollar of an asset counts for as collateral, shape (n,); 0 where it is not accepted."""
+        return np.asarray(self._ratio[self.version, asset])
+
+    @property
+    def call_ratio(self) -> FloatArray:
+        """Maintenance over the call requirement, shape (n,)."""
+        return np.asarray(self._call_ratio[self.version])
 
     def max_leverage(self, asset: IntArray, notional: FloatArray) -> FloatArray:
         """Largest leverage for the size of each position, shape of ``asset``; infinite where the ruleset names none."""

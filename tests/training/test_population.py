@@ -11,8 +11,14 @@ from models.errors import InputError
 from models.instrument import parse_symbol
 from models.margin.levels import margin_levels
 from models.margin.rulesets import ruleset_names
-from tests.training.markets import HOUR, market
+from models.margin.rulesets.loader import ruleset_model
+from tests.training.markets import HOUR, START, market
+from training._rules import RuleTable
 from training.population import TYPES, sample_population
+
+LINEAR = [k for k in TYPES if k.regime == "linear"]
+SETTLED = {"hyperliquid": "USDC", "dydx-v4": "USDC", "drift-v2": "USDC", "synthetix-v3": "USDC", "mango-v4": "USDC"}
+PERPETUALS = ("linear", "vega", "synthetix", "dydx", "drift", "mango")
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +54,11 @@ def test_each_instant_has_its_accounts_in_order(population, instants):
 
 
 def test_the_mixture_is_as_documented(population):
-    shares = np.bincount(population.kind, minlength=len(TYPES)) / len(population)
-    assert shares == pytest.approx([k.share for k in TYPES], abs=0.04)
+    shares = np.bincount(population.kind, minlength=len(LINEAR)) / len(population)
+    assert shares == pytest.approx([k.share for k in LINEAR], abs=0.04)
     legs = np.bincount(population.positions["row"], minlength=len(population))
     assert (legs == 1).mean() == pytest.approx(0.64, abs=0.06)
-    for code, kind in enumerate(TYPES):
+    for code, kind in enumerate(LINEAR):
         mine = legs[population.kind == code]
         assert mine.min() == kind.legs[0]
         assert mine.max() <= kind.legs[1]
@@ -123,8 +129,8 @@ def test_bad_arguments_are_refused(panel, instants):
         sample_population(panel, "generic-linear", instants[::-1], 5, 0)
 
 
-@pytest.mark.parametrize("ruleset", ruleset_names())
-def test_every_ruleset_gives_accounts_that_its_own_rules_take(ruleset):
+@pytest.mark.parametrize("ruleset", [name for name in ruleset_names() if ruleset_model(name) in PERPETUALS])
+def test_every_ruleset_of_linear_perpetuals_gives_accounts_that_its_own_rules_take(ruleset):
     panel = simulate_market(("BTC", "ETH"), days=100, seed=1)
     drawn = sample_population(panel, ruleset, np.array([panel.end]), 30, seed=1)
     book, failures = Book.from_columns(drawn.accounts, drawn.positions, drawn.collateral, panel.assets)
@@ -132,4 +138,23 @@ def test_every_ruleset_gives_accounts_that_its_own_rules_take(ruleset):
     assert len(book) == 30
     settled = {parse_symbol(s).settle for s in drawn.positions["symbol"]}
     assert settled == set(drawn.accounts["currency"])
-    assert settled == ({"USDC"} if ruleset == "hyperliquid" else {"USDT"})
+    assert settled == {SETTLED.get(ruleset, "USDT")}
+
+
+def test_initial_margin_that_a_venue_publishes_bounds_leverage():
+    """Mango asks for a fifth of the notional of BTC: leverage of five is the most."""
+    rules = RuleTable("mango-v4", ("BTC", "ETH"), np.array([START]))
+    allowed = rules.max_leverage(np.array([[0, 1]]), np.array([[1e4, 1e4]]))
+    assert allowed.tolist() == [[pytest.approx(5.0), pytest.approx(5.0)]]
+
+
+def test_leverage_of_coin_margined_contracts_falls_with_their_size_in_coins():
+    rules = RuleTable("binance-coinm", ("BTC",), np.array([START]), inverse=True)
+    allowed = rules.max_leverage(np.zeros((3, 1), np.int64), np.array([[1.0], [30.0], [600.0]]))[:, 0]
+    assert allowed.tolist() == [125.0, 20.0, 3.0]
+    assert rules.ratio(np.array([0])).tolist() == [1.0]
+    assert rules.call_ratio.tolist() == [0.8]
+
+
+def test_an_asset_that_is_no_collateral_counts_for_nothing():
+    assert RuleTable("hyperliquid", ("BTC",), np.array([START])).ratio(np.array([0])).tolist() == [0.0]
