@@ -101,6 +101,8 @@ class Draft:
         found from it; NaN where the collateral is drawn.
     csa : ndarray of object, shape (n,), optional
         Terms.
+    funded : ndarray of bool, shape (n,)
+        Whether the collateral was found from ``margin_use``.
     """
 
     assets: tuple[str, ...]
@@ -121,12 +123,14 @@ class Draft:
     setting: FloatArray = field(default_factory=lambda: np.zeros(0))
     margin_use: FloatArray = field(default_factory=lambda: np.zeros(0))
     csa: ObjectArray | None = None
+    funded: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def __post_init__(self) -> None:
         """Fill what a draft of this kind does not have."""
         for name in ("isolated_margin", "setting", "margin_use"):
             if len(getattr(self, name)) != len(self.as_of):
                 setattr(self, name, np.full(len(self.as_of), np.nan))
+        self.funded = np.zeros(len(self.as_of), np.bool_)
 
     def __len__(self) -> int:
         return len(self.as_of)

@@ -81,7 +81,7 @@ def survivors(draft: Draft, wanted: BoolArray, redraw: Redraw, history: History)
     above = seen.gap > 0.0
     if len(moved):
         above |= np.isin(rows, moved)
-        inexact = moved[np.isnan(draft.margin_use[moved])]
+        inexact = moved[~draft.funded[moved]]
         if len(inexact):
             again = assess(draft, inexact, history)
             above[np.searchsorted(rows, inexact)] = again.gap > 0.0
@@ -162,8 +162,9 @@ def _fund(draft: Draft, rows: IntArray, book: Book, history: History) -> FloatAr
     asset = draft.legs.asset[rows, 0]
     units = balance / np.where(coin, history.price(then, asset), 1.0)
     before = draft.held_quantity[rows, 0]
-    found = np.where(np.isfinite(units), np.maximum(units, before), before)
+    found = np.where(np.isfinite(units) & ~draft.funded[rows], np.maximum(units, before), before)
     draft.held_quantity[rows, 0] = found
+    draft.funded[rows] = True
     return np.asarray((found - before) * draft.slope[rows])
 
 
