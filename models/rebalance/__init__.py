@@ -4,8 +4,8 @@ One account and one `Target` give a `Recommendation`: the smallest top-up in eac
 repayment of each debt and the smallest reduction of each position, each of them enough on its own, found on the full
 predictor and re-priced by the margin engine; or, where there is more collateral than needed, what can be released.
 Accounts of every margin regime take the same path: amounts are in account currency, coin-margined positions are reduced
-in dollars of contract value, options are bought back at their mark, and collateral under a credit support annex moves in
-the amounts of the agreement.
+in dollars of contract value, options are bought back at their mark, and collateral under a credit support annex moves
+in the amounts of the agreement.
 """
 
 from models.rebalance.plan import Action, Levels, Plan, Recommendation, Unreachable, last_safe_minute

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.account import Account
 from models.errors import MargincastError
 from models.instrument import is_stable
-from models.margin.csa import CsaTerms, PostedCollateral, collateral_item_value
+from models.margin.csa import PostedCollateral, collateral_item_value
 from models.margin.rulesets import Ruleset
 from models.margin.tiers import TierSchedule
 from models.rebalance.quotes import Quotes
@@ -47,7 +47,7 @@ class Weights:
     def first_ratio(self, asset: str) -> float:
         """Share of its market value for which the first unit of an asset counts."""
         if self.account.csa is not None:
-            return _agreed_ratio(asset, self.account.csa, self.account.currency)
+            return collateral_item_value(PostedCollateral(asset=asset, market_value=1.0), self.account.csa)
         return 1.0 if self._at_par(asset) else float(self._schedule(asset, 1.0).rate[0])
 
     def counted(self, asset: str, quantity: float) -> float:
@@ -65,9 +65,3 @@ class Weights:
 
     def _schedule(self, asset: str, quantity: float) -> TierSchedule:
         return self.rules.haircut(asset, quantity) if self.rules.weighs_by_quantity else self.rules.haircut(asset)
-
-
-def _agreed_ratio(asset: str, terms: CsaTerms, currency: str) -> float:
-    """Valuation percentage less haircuts; cash in the account currency may be listed under the base currency's name."""
-    names = [asset, terms.base_currency] if asset == currency else [asset]
-    return max(collateral_item_value(PostedCollateral(asset=name, market_value=1.0), terms) for name in names)

@@ -62,7 +62,7 @@ def test_a_batch_keeps_its_good_rows(client: Client, risky: dict[str, Any]) -> N
     ({"target": "0.01@7"}, "target.horizon_minutes"),
     ({"target": 5}, "target"),
     ({"policy": {"asets": {}}}, "policy.asets"),
-    ({"policy": {"assets": {"USDT": {"step": -1}}}}, "policy.assets[...]"),
+    ({"policy": {"assets": {"USDT": {"step": -1}}}}, "policy.assets[...].step"),
     ({"polcy": {}}, "polcy"),
     ({"accounts": []}, "accounts"),
 ])  # fmt: skip

@@ -68,6 +68,7 @@ ACCOUNTS = (
     of("drift-v2", "USDC", {"USDC": 5_000.0, "ETH": 1.0}, [("BTC/USDC:USDC", 1.0, 84_000.0)]),
     of("mango-v4", "USDC", {"USDC": 9_500.0, "ETH": 1.0}, [("BTC/USDC:USDC", 1.0, 84_000.0)]),
 )  # fmt: skip
+NAMED = {account.account_id: account for account in ACCOUNTS}
 
 
 def gap_predict(price: FloatArray = PRICES, points: int = 33) -> Callable[[Book], FloatArray]:

@@ -18,12 +18,11 @@ from models.margin.valuation import Volatility, valued
 from models.options.black76 import price as black76
 from models.rebalance import AssetRule, Plan, Policy, Recommendation, Target, recommend
 from models.typing import FloatArray
-from tests.models.rebalance.regimes import ACCOUNTS, ASSETS, CALL, LEVELS, PRICES, PUT, TERMS, gap_predict, of
+from tests.models.rebalance.regimes import ACCOUNTS, ASSETS, CALL, LEVELS, NAMED, PRICES, PUT, TERMS, gap_predict, of
 
 TARGET = Target(0.01, 1440)
 PREDICT = gap_predict()
 BTC, ETH = PRICES.tolist()
-NAMED = {account.account_id: account for account in ACCOUNTS}
 
 
 def _book(*accounts: Account) -> Book:
@@ -311,6 +310,23 @@ def test_buying_options_back_pays_their_mark() -> None:
     assert plans[CALL].sentence.startswith("Buy back ")
     change = plans[PUT].levels_after.equity - plans[PUT].levels_before.equity
     assert change == pytest.approx(-action.amount * mark)
+
+
+def test_selling_a_long_option_books_its_premium() -> None:
+    long = msgspec.structs.replace(NAMED["deribit-standard"].positions[0], quantity=5.0, symbol=CALL[:-8] + "90000-C")
+    account = NAMED["deribit-standard"]
+    account = _called(msgspec.structs.replace(account, positions=(*account.positions, long)))
+    plan = _plans(_one(account, Policy(taker_fee=0.0)), "reduce")[long.symbol]
+    assert plan.sentence.startswith(f"Sell {plan.actions[0].amount:,.6g} BTC of {long.symbol} (of 5), receiving ")
+    assert plan.actions[0].proceeds == pytest.approx(plan.levels_after.equity - plan.levels_before.equity)
+    assert plan.actions[0].proceeds > 0
+
+
+def test_taking_a_hedge_off_is_no_plan() -> None:
+    found = _one(NAMED["deribit-pm"])
+    assert "BTC/USD:BTC" not in _plans(found, "reduce")
+    missed = next(u for u in found.unreachable if u.symbol == "BTC/USD:BTC")
+    assert "does not lower P" in missed.sentence
 
 
 def test_the_fee_of_an_option_is_capped_by_its_premium() -> None:
