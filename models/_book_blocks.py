@@ -81,6 +81,7 @@ def build_blocks(
         block_inverse=perpetuals[1],
         expiry_linear=futures[0],
         expiry_inverse=futures[1],
+        option_coin=np.array([not x.linear for x in instrument], np.bool_),
     )
 
 

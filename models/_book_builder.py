@@ -124,6 +124,7 @@ def _assemble(
     flat, flat_ratio = flatten_schedules(tiers), flatten_schedules(ratios)
     held = np.flatnonzero(~pos["option"])
     legs = held[np.argsort(units.of_leg[held], kind="stable")]
+    initial = initial_rates(pos, legs, table, tiers)
     arrays = BookArrays(
         account_unit=units.account_unit,
         account_call_factor=_per_rule(table, rule, lambda r: 1.0 / r.call_ratio),
@@ -137,7 +138,8 @@ def _assemble(
         leg_funding=np.ascontiguousarray(pos["funding"][legs]),
         leg_expiry=np.ascontiguousarray(pos["expiry"][legs]),
         leg_tier=np.ascontiguousarray(pos["tier"][legs], np.int32),
-        leg_initial_rate=initial_rates(pos, legs, table, tiers, units),
+        leg_initial_rate=initial[0],
+        leg_initial=initial[1],
         unit_leg=pointer(units.of_leg[legs], units.count),
         unit_cash=units.cash,
         unit_floor=units.floor,

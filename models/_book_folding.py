@@ -209,15 +209,15 @@ def _due(party: PartyTerms) -> float:
 
 
 def initial_rates(
-    pos: dict[str, Any], legs: IntArray, table: AccountTable, tiers: list[TierSchedule], units: Units
-) -> FloatArray:
+    pos: dict[str, Any], legs: IntArray, table: AccountTable, tiers: list[TierSchedule]
+) -> tuple[FloatArray, FloatArray]:
     """Initial margin of each leg over its size times price: the position's leverage or the ruleset's default, never
     above what the first tier allows; the venue's own rate where it publishes one.
 
-    What a coin-margined leg needs does not move with the price: it is added to the unit.
+    What a coin-margined leg needs does not move with the price: it is the second figure.
     """
     if len(legs) == 0:
-        return np.zeros(0)
+        return np.zeros(0), np.zeros(0)
     rule = table.rules_index[pos["row"][legs]]
     default = table.rule_table(lambda r: 1.0 if r is None else r.default_leverage)[rule]
     most = np.array([np.fmax.reduce(s.max_leverage) for s in tiers], np.float64)[pos["tier"][legs]]
@@ -226,14 +226,13 @@ def initial_rates(
     flat = np.array([str(k).startswith(FLAT) for k in pos["key"][legs]], bool)
     rate[flat] = 0.0
     inverse = pos["inverse"][legs]
-    constant = inverse & ~flat
-    np.add.at(units.initial, units.of_leg[legs][constant], np.abs(pos["quantity"][legs][constant]) * rate[constant])
+    constant = np.where(inverse, np.abs(pos["quantity"][legs]) * rate, 0.0)
     rate[inverse] = 0.0
     own = table.rule_table(lambda r: r is not None and r.publishes_initial, bool)[rule]
     for i in np.flatnonzero(own & ~flat & ~inverse).tolist():
         found = table.rules[rule[i]].initial_rate(str(pos["symbol"][legs[i]]), float(pos["quantity"][legs[i]]))
         rate[i] = max(rate[i], found) if np.isfinite(pos["leverage"][legs[i]]) else found
-    return np.ascontiguousarray(rate)
+    return np.ascontiguousarray(rate), constant
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ class BookArrays(NamedTuple):
     leg_expiry: IntArray  # (l,) settlement, nanoseconds; the largest int64 where there is none
     leg_tier: Int32Array  # (l,) maintenance schedule
     leg_initial_rate: FloatArray  # (l,) 1 / leverage
+    leg_initial: FloatArray  # (l,) part of the initial requirement that no price moves
     unit_coll: Int32Array  # (u+1,) unit -> its collateral rows
     coll_asset: Int32Array  # (c,) index into Book.assets, -1 priced at par
     coll_quantity: FloatArray  # (c,) units of the asset, >= 0
@@ -292,6 +293,7 @@ def linear_defaults(n: int, units: int, leg_quantity: FloatArray) -> dict[str, A
         "account_numeraire": np.full(n, -1, np.int32),
         **{name: np.zeros(units) for name in _UNIT[1:]},
         "leg_size": np.abs(leg_quantity),
+        "leg_initial": np.zeros(len(leg_quantity)),
         "leg_funding": leg_quantity,
         "leg_expiry": np.full(len(leg_quantity), NEVER, np.int64),
         **no_sheets(units),
@@ -332,6 +334,7 @@ _LEG = (
     "leg_expiry",
     "leg_tier",
     "leg_initial_rate",
+    "leg_initial",
 )
 _COLL = ("coll_asset", "coll_quantity", "coll_schedule")
 _SHEET = (

@@ -45,6 +45,7 @@ __all__ = [
     "paid",
     "point_gap",
     "point_of",
+    "rank_of",
     "worst_gap",
 ]
 
@@ -69,6 +70,13 @@ def point_of(mode: int, stage: int) -> int:
     if mode == CLOSE or stage == 2:
         return _CLOSE
     return _OPEN if stage == 0 else _VERTEX
+
+
+@inlined
+def rank_of(mode: int, stage: int) -> int:
+    """When in a bar the `stage`-th point of a mode is, on one scale for all modes: the corner stands with the low."""
+    point = point_of(mode, stage)
+    return _LOW if point == _VERTEX else point
 
 
 @inlined

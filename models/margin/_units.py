@@ -19,6 +19,7 @@ from models.margin._scan import (
     paid,
     point_gap,
     point_of,
+    rank_of,
     worst_gap,
 )
 from models.margin.linear import unit_equity, unit_initial
@@ -43,7 +44,7 @@ class Outcome(NamedTuple):
     """What happened to each unit."""
 
     bar: Int32Array  # (u, C) bars from the start of the window to the first breach, -1 where none
-    stage: Int32Array  # (u,) point of the bar of the call
+    stage: Int32Array  # (u,) when in the bar of the call: 0 open, 1 low or worst corner, 2 high, 3 close
     amount: FloatArray  # (u,) initial requirement less equity at the call
     worst: FloatArray  # (u,) smallest gap at the call factor, NaN where no bar is whole
     gap: BoolArray  # (u,) a bar of the walk is missing
@@ -157,18 +158,31 @@ def _find_breaches(
             continue
         out.bar[u, c] = bar - plan.first[n]
         if c == 0:
-            out.stage[u] = stage
+            out.stage[u] = rank_of(mode, stage)
             point_gap(b, u, factor[0], t, w, count, bar, point_of(mode, stage))
             need = unit_initial(b, u, factor[0], b.account_initial_factor[n], w.price)
             out.amount[u] = need - unit_equity(b, u, w.price) + paid(t, w, count, bar)
             if b.account_numeraire[n] >= 0:
-                out.amount[u] /= w.price[b.account_numeraire[n]]
+                out.amount[u] /= _numeraire_price(t, w, count, b.account_numeraire[n], bar, out.stage[u])
         elif c == 1:
             last = stage
     if out.bar[u, 1] >= 0:
         stop = out.bar[u, 1] + plan.first[n] + 1
     bound_blocks(b, u, factor[0], t, w, count, fit, first, stop)
     return stop, last
+
+
+@inlined
+def _numeraire_price(t: Extremes, w: Work, count: int, a: int, bar: int, rank: int) -> float:
+    """Price of the asset in which an account reports: that of the unit, or at the same point of the bar."""
+    for s in range(count):
+        if w.slot[s] == a:
+            return w.price[a]
+    if rank == 0:
+        return t.open[a, bar]
+    if rank == 1:
+        return t.low[a, bar]
+    return t.high[a, bar] if rank == 2 else t.close[a, bar]
 
 
 @kernel

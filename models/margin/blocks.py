@@ -23,6 +23,7 @@ BLOCK_MODELS: Final = ("deribit-standard", "srm", "regt", "scenario", "dynamic")
 
 
 _NONE: Final = np.zeros(0)
+_NO: Final = np.zeros(0, np.bool_)
 
 
 class BlockArrays(NamedTuple):
@@ -54,6 +55,7 @@ class BlockArrays(NamedTuple):
     block_inverse: FloatArray = _NONE  # (k,) dollars of coin-margined perpetuals
     expiry_linear: FloatArray = _NONE  # (e,) base units of linear futures; empty: expiry_future holds all
     expiry_inverse: FloatArray = _NONE  # (e,) dollars of coin-margined futures
+    option_coin: BoolArray = _NO  # (o,) settled in the underlying; empty: none is
 
 
 def take_blocks(b: BlockArrays, units: IntArray) -> BlockArrays:
@@ -89,6 +91,7 @@ def take_blocks(b: BlockArrays, units: IntArray) -> BlockArrays:
         **{name: getattr(b, name)[expiries] for name in _EXPIRY},
         **{name: getattr(b, name)[blocks] for name in _SPLIT[0] if len(getattr(b, name))},
         **{name: getattr(b, name)[expiries] for name in _SPLIT[1] if len(getattr(b, name))},
+        option_coin=b.option_coin[options] if len(b.option_coin) else b.option_coin,
     )
 
 

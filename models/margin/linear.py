@@ -82,7 +82,7 @@ def unit_initial(b: BookArrays, u: int, call_factor: float, initial_factor: floa
     """Initial requirement of unit `u`: notional over leverage, never below the call requirement."""
     total = b.unit_initial[u]
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
-        total += b.leg_size[i] * price[b.leg_asset[i]] * b.leg_initial_rate[i]
+        total += b.leg_initial[i] + b.leg_size[i] * price[b.leg_asset[i]] * b.leg_initial_rate[i]
     for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
         total += sheet_value(b.sheet_now[h], b.sheet_initial[h], price[b.sheet_asset[h]])
     return max(total, unit_requirement(b, u, max(call_factor, initial_factor), price))

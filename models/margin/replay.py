@@ -43,10 +43,11 @@ class Replay:
     call_amount : ndarray
         Initial requirement less equity at the first call, account currency, of the units then called; NaN where none.
     worst_gap : ndarray
-        Smallest equity minus call requirement, account currency, over the points walked and over the units;
-        NaN where no bar could be walked.
+        Smallest equity minus call requirement over the points walked and over the units, dollars also where the
+        account reports in coin; NaN where no bar could be walked.
     gap : ndarray of bool
-        A bar of one of the account's assets is missing in the window walked; missing bars are skipped.
+        A bar of one of the account's assets is missing in the window walked, or one of its options has no volatility;
+        missing bars are skipped, and a unit with such an option is not walked.
     truncated : ndarray of bool
         The data ends before the horizon, and the account was not liquidated until then.
     bound : ndarray of object
@@ -112,6 +113,9 @@ def replay(
     A breach inside a bar counts at its close. Isolated units are walked on their own: the liquidation of one does
     not stop the others. Assets that the panel does not have count as missing bars throughout.
 
+    Units with options or scenario margin, and those with a contract that expires, are valued at each point by their
+    rule: options age, implied volatilities follow ``panel.implied``, and rates of dynamic margin the bars before.
+
     Blocks of bars whose lower bound of the gap rules a breach out are skipped; the result is that of a full scan.
 
     Examples
@@ -138,13 +142,14 @@ def replay(
     direct = _direct_units(book, window.start + (first + bars) * window.step)
     if book.blocks is not None:
         _count_blocks(book.blocks, count, asset, used)
+    used[book.arrays.account_numeraire[book.arrays.account_numeraire >= 0]] = True
     tables = build_extremes(window, book.assets, used)
     plan = _plan(book, first, bars, _MODES[extremes], factors)
     out = empty_outcome(book.n_units, plan.factor.shape[1])
     order = _order(asset, first, plan.account)
     _walk(book, tables, plan, order[~direct[order]], out, n_threads)
     if direct.any():
-        walk_direct(book, window, tables, plan, np.flatnonzero(direct), count > 1, out, n_threads)
+        walk_direct(book, panel, window, tables, plan, np.flatnonzero(direct), count > 1, out, n_threads)
     return _fold(book, plan, out, panel.bar_minutes, first + bars > window.n_bars, _bound(book, count, extremes))
 
 

@@ -78,6 +78,13 @@ def points(unit, bars, cash, k, mode):
     return [opens, min(boxes, key=lambda box: unit.gap(box, cash, k)), closes]
 
 
+def moment(unit, mode, stage):
+    """When in a bar the `stage`-th point is: 0 the open, 1 the low or the worst corner, 2 the high, 3 the close."""
+    if len(unit.assets) <= 1 or mode == "synchronous":
+        return stage
+    return 3 if mode == "close" else (0, 1, 3)[stage]
+
+
 def first_breach(unit, panel, rows, first, stop, k, mode):
     """Bar, stage, price and cash of the first breach; with the smallest gap until then and whether a bar is missing."""
     cash, worst, missing = unit.cash, math.nan, first < 0
@@ -142,6 +149,7 @@ def walk_account(book: Book, n: int, panel: MarketPanel, bars: int, mode: str) -
         unit = Unit(b, u)
         result = walk_unit(unit, panel, rows, first, stop, float(b.account_call_factor[n]), mode)
         call, liquidation, amount, worst, missing = result
+        call = (call[0], moment(unit, mode, call[1]))
         out.gap |= missing
         out.worst = float(np.fmin(out.worst, worst))
         if call[0] is not None and (earliest is None or call <= earliest):
