@@ -50,28 +50,67 @@ def probability_kernel(
         np.empty((3, paths.low.shape[2]), np.float32),
         price.copy(),
     )
-    tables, least, used = new_curves(len(price))
+    curved = _count_curved_accounts(b, price, factor, paths, joint, out)
     for base in range(0, size, TILE):  # a tile of paths stays in the cache while all accounts walk through it
         n_paths = min(TILE, size - base)
         for n in range(len(factor)):
             before[:] = 0
             for level in range(factor.shape[1]):
-                if not joint[n, level]:
+                if curved[n] or not joint[n, level]:
                     continue
                 k = factor[n, level]
                 if level > 0 and k > factor[n, level - 1]:
                     before[:] = 0
                 first[:] = NEVER
                 for u in range(b.account_unit[n], b.account_unit[n + 1]):
-                    if is_curved(b, u):
-                        m, gap = tabulate_unit(b, u, k, price, tables, least, used)
-                        count_curved(m, gap, paths, base, n_paths, tables, least, used, before, first, NEVER)
-                    elif unit_is_live(b, u):
+                    if unit_is_live(b, u):
                         count_breaches(b, u, k, price, paths, base, n_paths, before, first, work)
                 before[:] = first
                 _tally(first[:n_paths], counts)
                 for h in range(4):
                     out[n, level, h] += counts[h] / (size + _OWN_PATHS)
+
+
+@njit(cache=True, nogil=True)
+def _curved_accounts(b: BookArrays, n_accounts: int) -> BoolArray:
+    """Which accounts have a unit with sheets, shape (n,)."""
+    curved = np.zeros(n_accounts, np.bool_)
+    for n in range(n_accounts):
+        for u in range(b.account_unit[n], b.account_unit[n + 1]):
+            curved[n] |= is_curved(b, u)
+    return curved
+
+
+@njit(cache=True, nogil=True)
+def _count_curved_accounts(
+    b: BookArrays, price: FloatArray, factor: FloatArray, paths: Paths, joint: BoolArray, out: FloatArray
+) -> BoolArray:
+    """Count accounts with curved units over all paths, so that each unit is tabulated once; say which they are."""
+    size = paths.low.shape[0]
+    curved = _curved_accounts(b, len(factor))
+    if not curved.any():
+        return curved
+    tables, least, used = new_curves(len(price))
+    first, before = np.empty(size, np.int32), np.empty(size, np.int32)
+    counts = np.empty(4, np.int64)
+    for n in np.flatnonzero(curved):
+        before[:] = 0
+        for level in range(factor.shape[1]):
+            if not joint[n, level]:
+                continue
+            k = factor[n, level]
+            if level > 0 and k > factor[n, level - 1]:
+                before[:] = 0
+            first[:] = NEVER
+            for u in range(b.account_unit[n], b.account_unit[n + 1]):
+                if is_curved(b, u) or unit_is_live(b, u):
+                    m, gap = tabulate_unit(b, u, k, price, tables, least, used)
+                    count_curved(m, gap, paths, 0, size, tables, least, used, before, first, NEVER)
+            before[:] = first
+            _tally(first, counts)
+            for h in range(4):
+                out[n, level, h] += counts[h] / (size + _OWN_PATHS)
+    return curved
 
 
 @njit(cache=True, nogil=True)

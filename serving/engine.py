@@ -251,7 +251,10 @@ def _unpriced(book: Book, i: int, row: int, moment: Moment) -> Failure:
     b = book.arrays
     legs = b.leg_asset[b.unit_leg[b.account_unit[i]] : b.unit_leg[b.account_unit[i + 1]]].tolist()
     held = b.coll_asset[b.unit_coll[b.account_unit[i]] : b.unit_coll[b.account_unit[i + 1]]].tolist()
-    missing = sorted({moment.assets[a] for a in legs + held if a >= 0 and not math.isfinite(moment.price[a])})
+    k = book.blocks
+    unit = book.unit_account()
+    under = [] if k is None else k.block_asset[unit[k.block_unit] == i].tolist()
+    missing = sorted({moment.assets[a] for a in legs + held + under if a >= 0 and not math.isfinite(moment.price[a])})
     when = _when(moment.as_of).isoformat()
     error = MissingMarketError(f"market: expected a price of {', '.join(missing)} at {when}, there is none")
     return Failure.from_error(error, row, str(book.account_id[i]))

@@ -18,12 +18,13 @@ from models.predictor.predictor import MarginCallPredictor
 from models.predictor.size import SizeModel
 from models.prior import PriorModel
 from models.typing import DAY_NS, BoolArray
+from training.accounts import draw_accounts
 from training.baselines import Baselines, fit_baselines
 from training.build import MarketColumns, PriorSchedule, build_dataset
 from training.dataset import Dataset, concatenate
 from training.evaluate.report import write_metrics
 from training.fit import FitParameters, Fitted, fit_booster, rows_of
-from training.population import Population, sample_population
+from training.population import Population
 from training.scoring import Evaluation, evaluate
 from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.splits import PURGE_NS, Split, split, to_ns, windows_before
@@ -121,7 +122,7 @@ def train(
     if accounts is None:
         say(progress, "population", 0, 1)
         instants = instants_between(known, first, finish - PURGE_NS, chosen.every_minutes)
-        accounts = sample_population(known, chosen.ruleset, instants, chosen.per_instant, chosen.seed)
+        accounts = draw_accounts(known, chosen.ruleset, instants, chosen.per_instant, chosen.seed)
         say(progress, "population", 1, 1)
     prior = PriorModel.fit(known, finish, paths=chosen.build.paths)
     own = prior if chosen.one_prior else None

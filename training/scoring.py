@@ -11,15 +11,17 @@ from features.forecast import moment_at
 from features.market import market_features
 from models.book import Book
 from models.errors import InputError
+from models.margin.rulesets.loader import ruleset_model
 from models.market import MarketPanel
 from models.predictor.predictor import MarginCallPredictor
 from models.typing import FloatArray
+from training.accounts import draw_accounts
 from training.baselines import Baselines
 from training.build import MarketColumns, PriorSchedule, build_dataset
 from training.dataset import Dataset, concatenate
 from training.evaluate.monotone import MonotoneReport, check_monotone
 from training.evaluate.report import evaluate_predictions, plain
-from training.population import Population, sample_population
+from training.population import Population
 from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.splits import to_ns
 
@@ -94,7 +96,7 @@ def evaluate(
     accounts = population
     if accounts is None:
         instants = instants_between(panel, begin, finish, chosen.every_minutes)
-        accounts = sample_population(panel, chosen.ruleset, instants, chosen.per_instant, chosen.seed + 1)
+        accounts = draw_accounts(panel, chosen.ruleset, instants, chosen.per_instant, chosen.seed + 1)
     build = replace(chosen.build, baselines=True)
     schedule = PriorSchedule(panel, begin, build, fixed=predictor.prior)
     pieces = build_dataset(panel, accounts, schedule, build, stage(progress, "dataset"), market_columns)
@@ -122,7 +124,7 @@ def monotone_report(
     schedule: PriorSchedule,
     instants: int = 48,
 ) -> MonotoneReport:
-    """Check that P rises with horizon and leverage, on the accounts of a few instants.
+    """Check that P rises with horizon and leverage, on the linear accounts of a few instants.
 
     Parameters
     ----------
@@ -146,7 +148,10 @@ def monotone_report(
     total = MonotoneReport(0, 0, 0, 0.0)
     for moment in as_of[np.unique(np.linspace(0, len(as_of) - 1, instants).astype(np.int64))]:
         rows = np.flatnonzero(population.accounts["as_of"] == moment)
-        here = population.take(rows)
+        linear = [ruleset_model(name) == "linear" for name in population.accounts["ruleset"][rows].tolist()]
+        here = population.take(rows[np.array(linear, bool)])
+        if not len(here):
+            continue
         book, _ = Book.from_columns(here.accounts, here.positions, here.collateral, panel.assets)
         now = moment_at(panel, int(moment), schedule.at(int(moment)), predictor)
         found = check_monotone(book, now.price, now.p_call)

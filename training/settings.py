@@ -25,7 +25,7 @@ class TrainSettings:
     Parameters
     ----------
     ruleset : str
-        Ruleset of the sampled accounts.
+        Ruleset of the sampled accounts, or ``"mixed"``: accounts of every regime.
     every_minutes : int
         Minutes between two instants; 300 (five hours) passes through all hours of the week.
     per_instant : int

@@ -86,15 +86,21 @@ def show_metrics(metrics: dict[str, Any], markdown: bool = False) -> None:
     markdown : bool
         Whether to print markdown.
     """
-    from training.evaluate.table import baseline_table, horizon_table, markdown_baselines, markdown_horizons
+    from training.evaluate import table
 
     if markdown:
-        typer.echo(markdown_horizons(metrics))
-        typer.echo(markdown_baselines(metrics))
+        typer.echo(table.markdown_horizons(metrics))
+        typer.echo(table.markdown_baselines(metrics))
+        if metrics.get("regimes"):
+            typer.echo(table.markdown_regimes(metrics))
         return
     console = stdout()
-    console.print(horizon_table(metrics, "How good the forecasts are, on accounts and months not trained on"))
-    console.print(baseline_table(metrics, "Beside every baseline, all horizons together (log loss: lower is better)"))
+    console.print(table.horizon_table(metrics, "How good the forecasts are, on accounts and months not trained on"))
+    console.print(
+        table.baseline_table(metrics, "Beside every baseline, all horizons together (log loss: lower is better)")
+    )
+    if metrics.get("regimes"):
+        console.print(table.regime_table(metrics, "By margin regime (log loss, all horizons together)"))
     found = metrics.get("monotone")
     if found:
         broken = found["horizon_violations"] + found["leverage_violations"]

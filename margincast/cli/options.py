@@ -61,7 +61,9 @@ Stop = Annotated[str | None, typer.Option("--to", help="Last instant (UTC).")]
 Registry = Annotated[
     Path | None, typer.Option("--registry", help="MLflow home of registered models; mlruns where left out.")
 ]
-Ruleset = Annotated[str, typer.Option("--ruleset", help="Ruleset of the sampled accounts.")]
+Ruleset = Annotated[
+    str, typer.Option("--ruleset", help="Ruleset of the sampled accounts; mixed: accounts of every regime.")
+]
 Every = Annotated[int, typer.Option("--every", help="Minutes between two instants of the sample.", min=1)]
 PerInstant = Annotated[int, typer.Option("--per-instant", help="Accounts sampled at each instant.", min=1)]
 Own = Annotated[

@@ -54,10 +54,10 @@ def dataset(
     from margincast.cli.stages import stages
     from models.prior import PriorModel
     from models.typing import DAY_NS
+    from training.accounts import draw_accounts
     from training.build import PriorSchedule, build_dataset
     from training.dataset import write_dataset
     from training.pipeline import instants_between
-    from training.population import sample_population
     from training.splits import PURGE_NS
 
     panel = open_market(market, assets, bar, venue, instant("--from", start), instant("--to", until))
@@ -69,7 +69,7 @@ def dataset(
             people = own_population(accounts)
         else:
             instants = instants_between(panel, first, panel.end - PURGE_NS, every)
-            people = sample_population(panel, ruleset, instants, per_instant, seed)
+            people = draw_accounts(panel, ruleset, instants, per_instant, seed)
         own = PriorModel.fit(panel, paths=build.paths) if settings.one_prior else None
         schedule = PriorSchedule(panel, first, build, fixed=own, in_sample=own is not None)
         pieces = build_dataset(panel, people, schedule, build, lambda done, total: report("dataset", done, total))

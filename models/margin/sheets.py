@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from models.margin._kernel import kernel
+from models.margin._kernel import inlined, kernel
 from models.typing import FloatArray
 
 __all__ = ["MIDDLE", "NODES", "SLICE_HOURS", "node_move", "sheet_at", "sheet_value"]
@@ -37,16 +37,24 @@ def node_move(i: int) -> float:
     return math.sinh((i - MIDDLE) / _PER_NODE) / _SCALE
 
 
+_NODE_MOVE: Final = np.sinh((np.arange(NODES) - MIDDLE) / _PER_NODE) / _SCALE
+
+
+@inlined
+def _place(x: float) -> tuple[int, float]:
+    """Node at or left of a log price relative to that of now, and how far on to the next; beyond 0 and 1 outside."""
+    i = MIDDLE + math.floor(math.asinh(x * _SCALE) * _PER_NODE)
+    i = min(max(i, 0), NODES - 2)
+    return i, (x - _NODE_MOVE[i]) / (_NODE_MOVE[i + 1] - _NODE_MOVE[i])
+
+
 @kernel
 def sheet_value(now: float, row: FloatArray, price: float) -> float:
     """Value of one slice of a sheet, tabulated around the price `now`, at a price; NaN where the price is."""
     if not price > 0.0:
         return row[0] if price == 0.0 else np.nan
-    x = math.log(price / now)
-    i = MIDDLE + math.floor(math.asinh(x * _SCALE) * _PER_NODE)
-    i = min(max(i, 0), len(row) - 2)
-    left = node_move(i)
-    return row[i] + (x - left) / (node_move(i + 1) - left) * (row[i + 1] - row[i])
+    i, w = _place(math.log(price / now))
+    return row[i] + w * (row[i + 1] - row[i])
 
 
 @kernel
@@ -55,6 +63,9 @@ def sheet_at(now: float, rows: FloatArray, price: float, hours: float) -> float:
     j = 0
     while j < len(SLICE_HOURS) - 2 and SLICE_HOURS[j + 1] <= hours:
         j += 1
-    w = min(max((hours - SLICE_HOURS[j]) / (SLICE_HOURS[j + 1] - SLICE_HOURS[j]), 0.0), 1.0)
-    early = sheet_value(now, rows[j], price)
-    return early + w * (sheet_value(now, rows[j + 1], price) - early) if w > 0.0 else early
+    later = min(max((hours - SLICE_HOURS[j]) / (SLICE_HOURS[j + 1] - SLICE_HOURS[j]), 0.0), 1.0)
+    i, w = _place(math.log(price / now))
+    early = rows[j, i] + w * (rows[j, i + 1] - rows[j, i])
+    if later == 0.0:
+        return early
+    return early + later * (rows[j + 1, i] + w * (rows[j + 1, i + 1] - rows[j + 1, i]) - early)

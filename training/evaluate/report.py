@@ -14,6 +14,7 @@ from models.typing import HORIZONS, BoolArray, FloatArray
 from training.dataset import Dataset
 from training.evaluate.bootstrap import skill
 from training.evaluate.metrics import losses, summary
+from training.population import TYPES
 
 __all__ = ["CONTESTED_SIGMA", "evaluate_predictions", "scores", "skills", "write_metrics"]
 
@@ -99,7 +100,8 @@ def evaluate_predictions(
     Returns
     -------
     dict
-        Keys: about, counts, horizons (by minutes), pooled, skill_vs_prior, baselines, segments.
+        Keys: about, counts, horizons (by minutes), pooled, skill_vs_prior, baselines, segments, regimes (each beside
+        the log loss of every baseline; only where accounts of several are there).
     """
     calls = dataset.level == 0
     prior = baselines.get("B5", dataset.prior)
@@ -128,7 +130,29 @@ def evaluate_predictions(
                 "prior": theirs["pooled"],
                 "skill_vs_prior": skills(dataset, p, prior, rows, draws=1000)["pooled"],
             }
+    regimes = _regimes(dataset)
+    out["regimes"] = {} if len(regimes) < 2 else {r: _beside(dataset, p, baselines, rows) for r, rows in regimes}
     return out
+
+
+def _regimes(dataset: Dataset) -> list[tuple[str, BoolArray]]:
+    """Margin regimes that have a usable call row, and their rows."""
+    of_kind = {kind.name: kind.regime for kind in TYPES}
+    regime = np.array([of_kind.get(name, "other") for name in dataset.kinds], object)[dataset.kind]
+    calls = dataset.level == 0
+    found = [(str(name), calls & (regime == name)) for name in dict.fromkeys(regime.tolist())]
+    return [(name, rows) for name, rows in found if _mask(dataset, rows).any()]
+
+
+def _beside(dataset: Dataset, p: FloatArray, baselines: Mapping[str, FloatArray], rows: BoolArray) -> dict[str, Any]:
+    """Scores of some rows, with the log loss of every baseline on them."""
+    prior = baselines.get("B5", dataset.prior)
+    return {
+        "pooled": scores(dataset, p, rows)["pooled"],
+        "prior": scores(dataset, prior, rows)["pooled"],
+        "skill_vs_prior": skills(dataset, p, prior, rows, draws=1000)["pooled"],
+        "baselines": {name: scores(dataset, q, rows)["pooled"]["log_loss"] for name, q in baselines.items()},
+    }
 
 
 def write_metrics(metrics: Mapping[str, Any], path: str | Path) -> Path:

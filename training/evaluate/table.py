@@ -10,7 +10,14 @@ from training.baselines import NAMES
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["baseline_table", "horizon_table", "markdown_baselines", "markdown_horizons"]
+__all__ = [
+    "baseline_table",
+    "horizon_table",
+    "markdown_baselines",
+    "markdown_horizons",
+    "markdown_regimes",
+    "regime_table",
+]
 
 _COLUMNS = (
     "horizon",
@@ -126,6 +133,83 @@ def baseline_table(metrics: Mapping[str, Any], title: str = "") -> Table:
         The table.
     """
     return _table(_BASELINE_COLUMNS, baseline_rows(metrics), title)
+
+
+REGIME_BASELINES = ("B0", "B1", "B2", "B3", "B4", "B6", "B9")
+
+
+def regime_rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Text of the scores of each margin regime, beside the log loss of the baselines.
+
+    Parameters
+    ----------
+    metrics : mapping
+        From `evaluate_predictions`.
+
+    Returns
+    -------
+    list of tuple of str
+        One row a regime: name, forecasts, share called, predicted over observed, log loss of the model, of the prior,
+        skill over the prior, log loss of the other baselines.
+    """
+    rows = []
+    for name, part in metrics.get("regimes", {}).items():
+        own = part["pooled"]
+        ratio = own["mean_prediction"] / own["base_rate"] if own["base_rate"] else float("nan")
+        others = (f"{part['baselines'][b]:.5f}" if b in part["baselines"] else "-" for b in REGIME_BASELINES)
+        rows.append(
+            (
+                name,
+                f"{own['n']:,}",
+                f"{own['base_rate']:.4f}",
+                f"{ratio:.3f}",
+                f"{own['log_loss']:.5f}",
+                f"{part['prior']['log_loss']:.5f}",
+                interval(part["skill_vs_prior"]),
+                *others,
+            )
+        )
+    return rows
+
+
+_REGIME_COLUMNS = (
+    "regime", "forecasts", "called", "predicted / observed", "log loss", "B5 prior", "skill over B5 [95%]",
+    *REGIME_BASELINES,
+)  # fmt: skip
+
+
+def regime_table(metrics: Mapping[str, Any], title: str = "") -> Table:
+    """Scores by margin regime for the console.
+
+    Parameters
+    ----------
+    metrics : mapping
+        From `evaluate_predictions`.
+    title : str
+        Title of the table.
+
+    Returns
+    -------
+    rich.table.Table
+        The table.
+    """
+    return _table(_REGIME_COLUMNS, regime_rows(metrics), title)
+
+
+def markdown_regimes(metrics: Mapping[str, Any]) -> str:
+    """Scores by margin regime as a markdown table.
+
+    Parameters
+    ----------
+    metrics : mapping
+        From `evaluate_predictions`.
+
+    Returns
+    -------
+    str
+        Lines of the table.
+    """
+    return _markdown(_REGIME_COLUMNS, regime_rows(metrics))
 
 
 def markdown_horizons(metrics: Mapping[str, Any]) -> str:
