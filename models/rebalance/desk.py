@@ -12,6 +12,7 @@ from models.errors import Failure, MissingMarketError
 from models.instrument import is_stable, parse_symbol
 from models.margin.levels import STATES
 from models.margin.rulesets import load_ruleset
+from models.margin.rulesets.loader import ruleset_model
 from models.rebalance.agreement import due
 from models.rebalance.effects import apply_move, proceeds
 from models.rebalance.evaluate import Evaluation, Evaluator
@@ -208,6 +209,8 @@ class Desk:
         lost = ", ".join(asset for asset in needed if not is_stable(asset) and asset not in price)
         if lost:
             return MissingMarketError(f"market: expected a price for every asset of the account, {lost} has none")
+        if ruleset_model(account.ruleset) == "dynamic":
+            return MissingMarketError("market: expected a margin rate for every asset: pass volatility.margin_rate")
         return MissingMarketError(
             "market: expected an implied volatility for every option: pass volatility, or implied_volatility of the "
             "positions"

@@ -10,6 +10,7 @@ import numpy as np
 from models.account import Account, Position
 from models.book import Book, BookArrays
 from models.errors import Failure
+from models.margin.dynamic.block import RATE, dynamic_blocks
 from models.margin.levels import STATES, margin_levels
 from models.margin.valuation import Volatility, valued
 from models.rebalance.plan import Levels
@@ -75,7 +76,7 @@ class Evaluator:
     predict : callable
         Book to P(call), shape (m, 4). A book of options or scenario margin has its sheets.
     volatility : Volatility or None
-        Implied volatility, level of shape (n, A); None where the positions state their own.
+        Implied volatility, and the rates of dynamic margin, of shape (n, A); None where options state their own.
     """
 
     assets: tuple[str, ...]
@@ -108,7 +109,7 @@ class Evaluator:
             exact = margin_levels(book, np.ascontiguousarray(self.prices[owner[rows]]))
             columns = (exact.equity, exact.maintenance, exact.call, exact.initial, exact.release, exact.call_amount)
             level[rows] = np.column_stack(columns)
-            known = np.all(np.isfinite(level[rows]), axis=1)  # an option without volatility has no requirement
+            known = np.all(np.isfinite(level[rows]), axis=1) & ~_unrated(book)  # NaN: an option without volatility
             gap[rows], state[rows] = exact.gap_call, np.where(known, exact.state, -1)
             p[rows] = self._probability(book, gap[rows], state[rows])
         return Evaluation(p, level, gap, state, tuple(failures))
@@ -120,7 +121,10 @@ class Evaluator:
         """
         if book.blocks is None:
             return book
-        market = self.volatility or Volatility(np.full(self.prices.shape, np.nan))
+        unknown = np.full(self.prices.shape, np.nan)
+        market = self.volatility or Volatility(unknown)
+        if market.margin_rate is None:
+            market = replace(market, margin_rate=unknown)
         place: dict[tuple[int, tuple[Position, ...]], int] = {}
         pairs = zip(owner.tolist(), accounts, strict=True)
         group = np.array([place.setdefault((i, account.positions), len(place)) for i, account in pairs], np.int64)
@@ -137,3 +141,13 @@ class Evaluator:
         if len(safe):
             p[safe] = self.predict(book if len(safe) == len(book) else book.take(safe))
         return p
+
+
+def _unrated(book: Book) -> BoolArray:
+    """Accounts under dynamic margin whose rate is not known, shape (m,)."""
+    out = np.zeros(len(book), np.bool_)
+    if book.blocks is not None:
+        rows = np.flatnonzero(dynamic_blocks(book.blocks))
+        unknown = rows[np.isnan(book.blocks.parameter[book.blocks.block_parameter[rows] + RATE])]
+        out[book.unit_account()[book.blocks.block_unit[unknown]]] = True
+    return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def recommend(
         What the desk may do; by default the account currency and the assets held, and every reduction.
     volatility : Volatility or ndarray, optional
         30-day implied volatility of each asset, level of the shape of `prices`: what options that state no volatility
-        are valued with. Without it such accounts are failures.
+        are valued with; and the margin rates of accounts under dynamic margin. Without them such accounts are failures.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def recommend(
     failures: list[Failure] = []
     for first in range(0, len(accounts), _CHUNK):
         part = slice(first, first + _CHUNK)
-        seen = Evaluator(tuple(assets), matrix[part], predict, Volatility(market.level[part], market.response))
+        seen = Evaluator(tuple(assets), matrix[part], predict, _part(market, part))
         desk = Desk(accounts[part], seen, target, policy or Policy())
         found, bad = desk.run()
         results += found
@@ -103,8 +104,15 @@ def _rows(name: str, values: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
 
 def _market(volatility: Volatility | FloatArray | None, shape: tuple[int, int]) -> Volatility:
-    """Implied volatility of each account, NaN where none is given."""
+    """Implied volatility and margin rates of each account, NaN where none is given."""
+    unknown = np.full(shape, np.nan)
     if volatility is None:
-        return Volatility(np.full(shape, np.nan))
+        return Volatility(unknown, margin_rate=unknown)
     given = volatility if isinstance(volatility, Volatility) else Volatility(volatility)
-    return Volatility(_rows("volatility", given.level, shape), given.response)
+    rate = unknown if given.margin_rate is None else _rows("volatility.margin_rate", given.margin_rate, shape)
+    return replace(given, level=_rows("volatility", given.level, shape), margin_rate=rate)
+
+
+def _part(market: Volatility, part: slice) -> Volatility:
+    assert market.margin_rate is not None
+    return replace(market, level=market.level[part], margin_rate=market.margin_rate[part])

@@ -12,12 +12,14 @@ from models.account import Account, Collateral, Position
 from models.book import Book
 from models.margin.csa import CsaTerms, EligibleCollateral, PartyTerms, Rounding
 from models.margin.levels import margin_levels
+from models.margin.valuation import Volatility
 from models.typing import FloatArray
 from tests.models.builders import AS_OF
 
 ASSETS = ("BTC", "ETH")
 PRICES = np.array([84_000.0, 2_200.0])
 LEVELS = np.array([0.55, 0.7])
+MARKET = Volatility(LEVELS, margin_rate=np.array([0.08, 0.11]))
 SIGMA = (0.006, 0.012, 0.03, 0.052)
 TERMS = CsaTerms(
     party=PartyTerms(threshold=100_000.0, minimum_transfer_amount=50_000.0),
@@ -66,6 +68,7 @@ ACCOUNTS = (
     of("dydx-v4", "USDC", {"USDC": 3_000.0}, [("BTC/USDC:USDC", 1.0, 84_000.0)]),
     of("synthetix-v3", "USDC", {"USDC": 2_500.0}, [("BTC/USDC:USDC", 1.0, 84_000.0)]),
     of("drift-v2", "USDC", {"USDC": 5_000.0, "ETH": 1.0}, [("BTC/USDC:USDC", 1.0, 84_000.0)]),
+    of("fhs-margin", "USDT", {"USDT": 11_500.0}, [("BTC/USDT:USDT", 1.0, 84_000.0)]),
     of("mango-v4", "USDC", {"USDC": 9_500.0, "ETH": 1.0}, [("BTC/USDC:USDC", 1.0, 84_000.0)]),
 )  # fmt: skip
 NAMED = {account.account_id: account for account in ACCOUNTS}

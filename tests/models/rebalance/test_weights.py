@@ -13,7 +13,7 @@ from models.margin.valuation import valued
 from models.rebalance.balances import changed
 from models.rebalance.quotes import Quotes
 from models.rebalance.weights import Weights
-from tests.models.rebalance.regimes import ACCOUNTS, ASSETS, LEVELS, NAMED, PRICES
+from tests.models.rebalance.regimes import ACCOUNTS, ASSETS, MARKET, NAMED, PRICES
 
 DOLLARS = dict(zip(ASSETS, PRICES.tolist(), strict=True))
 
@@ -30,7 +30,7 @@ def test_an_asset_counts_as_in_the_engine(account: Account) -> None:
     new = [a for a in ("BTC", "ETH", "USD", "USDC", "USDT") if a not in held and weights.refusal(a) is None]
     book, failures = Book.from_accounts([account, *(changed(account, asset, 0.5) for asset in new)], ASSETS)
     assert failures == []
-    equity = margin_levels(valued(book, PRICES, LEVELS), PRICES).equity
+    equity = margin_levels(valued(book, PRICES, MARKET), PRICES).equity
     counted = [weights.counted(asset, 0.5) for asset in new]
     assert counted == pytest.approx((equity[1:] - equity[0]).tolist(), rel=1e-6)
 
