@@ -13,6 +13,7 @@ from models.options.surface import implied_vol
 from models.typing import DAY_NS
 from tests.training.markets import HOUR, market
 from training._rules import RuleTable
+from training.population import otc
 from training.population.draft import NEVER
 from training.population.history import History
 from training.population.kinds import type_index
@@ -230,14 +231,15 @@ def test_collateral_was_in_order_after_the_last_exchange(history):
     assert draft.slope[coin] == pytest.approx(COIN_RATIO * history.close[bars[coin], bitcoin])
 
 
-def test_forwards_are_entered_at_the_forward_price(history):
+def test_forwards_are_entered_at_the_forward_price(history, monkeypatch):
+    """With a basis of a tenth a year, over the time from the day of the trade to its expiry."""
+    monkeypatch.setattr(otc, "drawn_carry", lambda shape, rng: np.full(shape, 0.1))
     draft = draw_otc(history, slots(history, "csa", "csa"), rng())
     legs = draft.legs
     held = legs.quantity[:, 0] != 0.0
     years = (legs.expiry[held, 0] - history.closed_at(draft.then[held])) / YEAR
     basis = np.log(legs.entry[held, 0] / history.price(draft.then[held], legs.asset[held, 0])) / years
-    assert -0.0500001 <= basis.min() < 0.0
-    assert 0.1 < basis.max() <= 0.1500001
+    assert basis == pytest.approx(0.1)
     assert (legs.expiry[held] > draft.as_of[held, None]).all()
     assert (legs.expiry != NEVER).all()
 

@@ -119,6 +119,14 @@ def test_entries_are_positive_and_expiries_lie_ahead(population):
     assert np.mean(left[option] > 30 * DAY_NS) > 0.15
 
 
+def test_coin_margined_longs_go_the_wrong_way_and_shorts_hedge(population):
+    kind, quantity = population.kind[population.positions["row"]], population.positions["quantity"]
+    assert set(np.sign(quantity[kind == NAMES.index("coin-long")])) == {1.0}
+    assert set(np.sign(quantity[kind == NAMES.index("coin-short")])) == {-1.0}
+    modes = population.positions["margin_mode"][kind == NAMES.index("coin-long")]
+    assert set(modes) == {"cross", "isolated"}
+
+
 def test_contested_accounts_are_found_in_every_regime(panel, population):
     near = {r: [] for r in REGIMES}
     for _, part in by_ruleset(population):
