@@ -10,7 +10,6 @@ import numpy as np
 from models.account import Account, Position
 from models.book import Book, BookArrays
 from models.errors import Failure
-from models.margin.dynamic.block import RATE, dynamic_blocks
 from models.margin.levels import STATES, margin_levels
 from models.margin.valuation import Volatility, valued
 from models.rebalance.plan import Levels
@@ -109,7 +108,7 @@ class Evaluator:
             exact = margin_levels(book, np.ascontiguousarray(self.prices[owner[rows]]))
             columns = (exact.equity, exact.maintenance, exact.call, exact.initial, exact.release, exact.call_amount)
             level[rows] = np.column_stack(columns)
-            known = np.all(np.isfinite(level[rows]), axis=1) & ~_unrated(book)  # NaN: an option without volatility
+            known = np.all(np.isfinite(level[rows]), axis=1)  # NaN without the volatility or rate that is needed
             gap[rows], state[rows] = exact.gap_call, np.where(known, exact.state, -1)
             p[rows] = self._probability(book, gap[rows], state[rows])
         return Evaluation(p, level, gap, state, tuple(failures))
@@ -141,13 +140,3 @@ class Evaluator:
         if len(safe):
             p[safe] = self.predict(book if len(safe) == len(book) else book.take(safe))
         return p
-
-
-def _unrated(book: Book) -> BoolArray:
-    """Accounts under dynamic margin whose rate is not known, shape (m,)."""
-    out = np.zeros(len(book), np.bool_)
-    if book.blocks is not None:
-        rows = np.flatnonzero(dynamic_blocks(book.blocks))
-        unknown = rows[np.isnan(book.blocks.parameter[book.blocks.block_parameter[rows] + RATE])]
-        out[book.unit_account()[book.blocks.block_unit[unknown]]] = True
-    return out
