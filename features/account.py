@@ -41,7 +41,7 @@ from features.exposure import (
     new_scratch,
     risk_weights,
 )
-from models.book import Book, BookArrays
+from models.book import Book, BookArrays, require_sheets
 from models.errors import InputError
 from models.typing import FloatArray, IntArray
 
@@ -165,7 +165,7 @@ def one_state(
     Raises
     ------
     InputError
-        If shapes do not agree, or a row is not a state.
+        If shapes do not agree, a row is not a state, or the book has options without sheets.
 
     Examples
     --------
@@ -173,6 +173,7 @@ def one_state(
     >>> [x.shape for x in one_state(book, np.ones(1), np.ones((1, 4)), 1.25, None)]
     [(1, 1), (1, 1, 4), (0,), (0,)]
     """
+    require_sheets(book)
     n, n_assets = len(book), len(book.assets)
     prices, sigmas = np.ascontiguousarray(price, np.float64), np.ascontiguousarray(sigma, np.float64)
     prices = prices.reshape(1, -1) if prices.ndim == 1 else prices

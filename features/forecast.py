@@ -147,9 +147,12 @@ class Moment:
         """Give a book with options or scenario margin its sheets at this moment."""
         if book.blocks is None:
             return book
-        used = dynamic_assets(book.blocks, len(self.assets))
-        rate = rate_at(self.panel, self.as_of, used) if used.any() else None
-        return valued(book, self.price, Volatility(self.implied, margin_rate=rate))
+        return valued(book, self.price, self.volatility(dynamic_assets(book.blocks, len(self.assets))))
+
+    def volatility(self, dynamic: BoolArray) -> Volatility:
+        """Implied volatility at this moment, with the margin rates of the assets that need one, shape (A,)."""
+        rate = rate_at(self.panel, self.as_of, dynamic) if dynamic.any() else None
+        return Volatility(self.implied, margin_rate=rate)
 
     def p_call(self, book: Book) -> FloatArray:
         """P(call), shape (n, 4)."""

@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models._account_columns import account_columns
 from models._csr import gather
 from models.account import Account
-from models.errors import Failure
+from models.errors import Failure, InputError
 from models.margin.blocks import BlockArrays, moved_in_time, take_blocks
 from models.margin.sheets import NODES, SLICE_HOURS
 from models.typing import HOUR_NS, BoolArray, FloatArray, Int32Array, IntArray, ObjectArray
 
-__all__ = ["NEVER", "Book", "BookArrays", "account_columns", "linear_defaults", "no_sheets"]
+__all__ = ["NEVER", "Book", "BookArrays", "account_columns", "linear_defaults", "no_sheets", "require_sheets"]
 
 Columns = Mapping[str, Any]
 
@@ -267,6 +268,23 @@ class Book:
         )
 
 
+def require_sheets(book: Book) -> None:
+    """Refuse a book with options or scenario margin that has not been valued at a market.
+
+    Parameters
+    ----------
+    book : Book
+        Any book.
+
+    Raises
+    ------
+    InputError
+        If it has blocks and no sheets.
+    """
+    if book.blocks is not None and len(book.blocks.block_unit) and not len(book.arrays.sheet_asset):
+        raise InputError("book", "options without sheets", "a book that models.margin.valuation.valued gave its sheets")
+
+
 NEVER = np.iinfo(np.int64).max
 """Settlement of a leg that has none."""
 
@@ -345,62 +363,3 @@ _SHEET = (
     "sheet_maintenance",
     "sheet_initial",
 )
-
-
-def account_columns(accounts: Sequence[Account]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Lay accounts out in the three column tables of the parquet twins.
-
-    Parameters
-    ----------
-    accounts : sequence of Account
-        The accounts.
-
-    Returns
-    -------
-    tuple of three dict
-        Accounts, positions and collateral; the latter two carry ``row``, the index of their account.
-    """
-    pos = [(i, p) for i, account in enumerate(accounts) for p in account.positions]
-    coll = [(i, c) for i, account in enumerate(accounts) for c in account.collateral]
-    return (
-        {
-            "account_id": _objects([a.account_id for a in accounts]),
-            "as_of": np.array([_nanoseconds(a) for a in accounts], np.int64),
-            "ruleset": _objects([a.ruleset for a in accounts]),
-            "currency": _objects([a.currency for a in accounts]),
-            "csa": _objects([a.csa for a in accounts]),
-        },
-        {
-            "row": np.array([i for i, _ in pos], np.int64),
-            "symbol": _objects([p.symbol for _, p in pos]),
-            "quantity": np.array([p.quantity for _, p in pos], np.float64),
-            "entry_price": np.array([p.entry_price for _, p in pos], np.float64),
-            "margin_mode": _objects([p.margin_mode for _, p in pos]),
-            "isolated_margin": np.array([_number(p.isolated_margin) for _, p in pos], np.float64),
-            "leverage": np.array([_number(p.leverage) for _, p in pos], np.float64),
-            "implied_volatility": np.array([_number(p.implied_volatility) for _, p in pos], np.float64),
-        },
-        {
-            "row": np.array([i for i, _ in coll], np.int64),
-            "asset": _objects([c.asset for _, c in coll]),
-            "quantity": np.array([c.quantity for _, c in coll], np.float64),
-        },
-    )
-
-
-def _nanoseconds(account: Account) -> int:
-    """Exact nanoseconds; the smallest int64 marks a time without a zone (refused by the builder)."""
-    if account.as_of.tzinfo is None:
-        return int(np.iinfo(np.int64).min)
-    seconds = int(account.as_of.replace(microsecond=0).timestamp())
-    return (seconds * 1_000_000 + account.as_of.microsecond) * 1000
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _objects(values: list[Any]) -> ObjectArray:
-    out = np.empty(len(values), object)
-    out[:] = values
-    return out

@@ -14,7 +14,7 @@ import numpy as np
 
 from models._path_kernels import Paths
 from models._prior_kernels import probability_kernel
-from models.book import Book
+from models.book import Book, require_sheets
 from models.errors import InputError, SchemaMismatchError
 from models.first_passage import ExtremeTable
 from models.market import MarketPanel, to_hourly
@@ -236,10 +236,11 @@ class PriorModel:
         Raises
         ------
         InputError
-            If book and state disagree on the assets.
+            If book and state disagree on the assets, or the book has options without sheets.
         """
         if book.assets != state.assets:
             raise InputError("book.assets", book.assets, f"the assets of the state, {state.assets}")
+        require_sheets(book)
         factors = np.ascontiguousarray(factor if np.ndim(factor) == 2 else np.asarray(factor)[:, None], np.float64)
         out = np.empty((*factors.shape, len(HORIZONS)))
         probability_kernel(

@@ -16,11 +16,13 @@ from models.account import Account, Collateral, Position
 from models.book import Book
 from models.book_small import BookMaker
 from models.errors import Failure, InputError, MargincastError, MissingMarketError
+from models.instrument import parse_symbol
 from models.margin.levels import STATES
+from models.margin.rulesets.loader import ruleset_model
 from models.market import MarketPanel
 from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
-from models.typing import HORIZONS, MINUTE_NS
+from models.typing import HORIZONS, MINUTE_NS, BoolArray
 from serving.decode import Accounts
 from serving.model_source import Model
 from serving.problems import ProblemError
@@ -155,7 +157,8 @@ class Engine:
         found: list[tuple[int, Recommendation]] = []
         for part in self._parts(request, failures):
             moment = part.moment
-            results, bad = recommend(part.accounts, moment.assets, moment.price, moment.p_call, target, policy)
+            market = moment.volatility(_dynamic(part.accounts, moment.assets))
+            results, bad = recommend(part.accounts, moment.assets, moment.price, moment.p_call, target, policy, market)
             wrong = {f.row for f in bad}
             failures += [_at(f, part.rows[f.row]) for f in bad]
             good = [row for i, row in enumerate(part.rows) if i not in wrong]
@@ -237,6 +240,13 @@ class Engine:
         if request.single and failures:
             first = failures[0]
             raise ProblemError(422, first.code, first.message, first.field)
+
+
+def _dynamic(accounts: Sequence[Account], assets: tuple[str, ...]) -> BoolArray:
+    """Assets on which some account is margined at a rate that follows volatility, shape (A,)."""
+    held = [a for a in accounts if ruleset_model(a.ruleset) == "dynamic"]
+    bases = {parse_symbol(p.symbol).base for a in held for p in a.positions}
+    return np.array([a in bases for a in assets], np.bool_)
 
 
 def _when(ns: int) -> datetime:

@@ -97,7 +97,10 @@ _COLUMNS: dict[str, type] = {
     "asset": str,
     "symbol": str,
     "amount": float,
+    "currency": str,
     "value": float,
+    "value_usd": float,
+    "proceeds": float,
     "cost": float,
     "haircut": float,
     "last_safe_minute": float,
@@ -117,6 +120,7 @@ def _rows(result: Recommendation) -> Iterator[dict[str, Any]]:
         "status": result.status,
         "p_before": result.p_before[column],
         "state_before": result.levels_before.state,
+        "currency": result.currency,
         "last_safe_minute": _number(result.last_safe_minute),
     }
     if not result.plans:
@@ -131,6 +135,8 @@ def _rows(result: Recommendation) -> Iterator[dict[str, Any]]:
             "symbol": action.symbol or "",
             "amount": action.amount,
             "value": action.value,
+            "value_usd": action.value_usd,
+            "proceeds": action.proceeds,
             "cost": plan.cost,
             "haircut": action.haircut,
             "last_safe_minute": _number(plan.last_safe_minute),

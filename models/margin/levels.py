@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from models.book import Book, BookArrays
+from models.book import Book, BookArrays, require_sheets
 from models.errors import InputError
 from models.margin.linear import unit_equity, unit_initial, unit_is_live, unit_maintenance
 from models.typing import FloatArray, IntArray
@@ -73,10 +73,11 @@ def _kernel(b: BookArrays, prices: FloatArray, one: bool, out: FloatArray, state
             out[4, n] += release
             if gap < 0.0:
                 out[5, n] += initial - equity
-            gap_least = min(gap_least, gap)
+            if gap_least == gap_least and not gap >= gap_least:
+                gap_least = gap
             if not unit_is_live(b, u) and equity >= 0.0:
                 continue
-            if not np.isfinite(equity):
+            if not np.isfinite(gap):
                 worst = -1
             elif worst >= 0:
                 worst = max(worst, _state(equity, maintenance, call, initial, release))
@@ -119,7 +120,7 @@ def margin_levels(book: Book, prices: FloatArray) -> MarginLevels:
     Raises
     ------
     InputError
-        If the shape of `prices` fits neither.
+        If the shape of `prices` fits neither, or the book has options without sheets.
 
     Examples
     --------
@@ -132,6 +133,7 @@ def margin_levels(book: Book, prices: FloatArray) -> MarginLevels:
     >>> float(margin_levels(book, np.array([80_000.0])).equity[0])
     5000.0
     """
+    require_sheets(book)
     prices = np.ascontiguousarray(prices, np.float64)
     if prices.shape not in ((len(book.assets),), (len(book), len(book.assets))):
         raise InputError("prices", prices.shape, f"shape ({len(book.assets)},) or ({len(book)}, {len(book.assets)})")
