@@ -159,8 +159,7 @@ def valued(
             list(pool.map(part, np.array_split(np.arange(k), 4 * n_threads)))
     else:
         part(np.arange(k))
-    gross = np.abs(b.block_perpetual) + _sum(np.abs(b.option_quantity), b.block_option)
-    gross += _sum(np.abs(b.expiry_future), b.block_expiry)
+    gross = _gross(b, now)
     arrays = book.arrays._replace(
         unit_sheet=pointer(b.block_unit.astype(np.int64), book.n_units),
         sheet_asset=b.block_asset,
@@ -171,6 +170,16 @@ def valued(
         sheet_initial=initial,
     )
     return replace(book, arrays=arrays, blocks=b)
+
+
+def _gross(b: BlockArrays, now: FloatArray) -> FloatArray:
+    """Base units of all positions of each block, those of coin-margined contracts at the price."""
+    perpetual, future = b.block_perpetual, b.expiry_future
+    if len(b.block_linear):
+        of_expiry = np.repeat(np.arange(len(now)), np.diff(b.block_expiry))
+        perpetual = b.block_linear + b.block_inverse / now
+        future = b.expiry_linear + b.expiry_inverse / now[of_expiry]
+    return np.abs(perpetual) + _sum(np.abs(b.option_quantity), b.block_option) + _sum(np.abs(future), b.block_expiry)
 
 
 def _sum(values: FloatArray, start: Int32Array) -> FloatArray:
