@@ -6,7 +6,7 @@ A sheet of a block is exact at the price of now, so an account is judged by one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -129,7 +129,7 @@ def assess(draft: Draft, rows: IntArray, history: History) -> Standing:
     if not len(book):
         return out
     price = history.prices(book.as_of)
-    levels = margin_levels(book, price)
+    levels = margin_levels(replace(book, blocks=None), price)  # the blocks are added below
     numeraire = book.arrays.account_numeraire
     unit = np.where(numeraire >= 0, price[np.arange(len(book)), np.maximum(numeraire, 0)], 1.0)
     gap, call = levels.gap_call * unit, levels.call * unit
