@@ -41,6 +41,7 @@ check: $(VENV)/.installed ## format, lint, types, layers, docstrings, doctests
 	$(BIN)/lint-imports
 	git ls-files -z -- $(PACKAGES:%='%/*.py') | xargs -0 $(BIN)/python -m numpydoc.hooks.validate_docstrings
 	$(BIN)/python -m pytest --doctest-modules $(PACKAGES)
+	$(BIN)/python -m pytest --doctest-glob='*.md' docs/regimes
 
 format: $(VENV)/.installed ## rewrite the tree in the house format
 	$(BIN)/ruff format .
