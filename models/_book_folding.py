@@ -103,7 +103,7 @@ def fold_legs(pos: dict[str, Any], symbols: Symbols, table: AccountTable) -> Non
     pos["inverse"] = inverse
     pos["funding"] = np.where(symbols.perpetual, pos["pnl_quantity"], 0.0)
     keys = np.array(pos["symbol"], object)
-    for i in np.flatnonzero(_by_quantity(symbols, table)[rule, symbols.code] | inverse).tolist():
+    for i in np.flatnonzero(_by_quantity(symbols, table, rule) | inverse).tolist():
         keys[i] = f"{keys[i]}|{float(q[i])!r}"
     plain = table.rule_table(lambda r: r is not None and (r.model == "csa" or r.model in BLOCK_MODELS), bool)[rule]
     keys[plain | symbols.option] = FLAT
@@ -112,18 +112,21 @@ def fold_legs(pos: dict[str, Any], symbols: Symbols, table: AccountTable) -> Non
     pos["key"] = keys
 
 
-def _by_quantity(symbols: Symbols, table: AccountTable) -> BoolArray:
-    """Where a ruleset's schedule of a symbol follows the size of the position, shape (rules + 1, symbols + 1)."""
-    out = np.zeros((len(table.rules) + 1, len(symbols.instrument) + 1), bool)
-    for r, rule in enumerate(table.rules):
-        for c, instrument in enumerate(symbols.instrument):
-            if instrument is None:
-                continue
-            try:
-                out[r, c] = rule.by_quantity(instrument.symbol)
-            except MargincastError:
-                continue  # refused with its reason where the tiers are looked up
-    return out
+def _by_quantity(symbols: Symbols, table: AccountTable, rule: IntArray) -> BoolArray:
+    """Where the schedule of a position follows its size, asked once for each ruleset and symbol that meet; (m,)."""
+    width = len(symbols.instrument) + 1
+    pairs, place = np.unique(rule * width + symbols.code, return_inverse=True)
+    out = np.zeros(len(pairs), bool)
+    for p, key in enumerate(pairs.tolist()):
+        r, c = divmod(key, width)
+        instrument = symbols.instrument[c] if 0 <= r < len(table.rules) and c < width - 1 else None
+        if instrument is None or instrument.kind == "option" or table.rules[r].model in (*BLOCK_MODELS, "csa"):
+            continue
+        try:
+            out[p] = table.rules[r].by_quantity(instrument.symbol)
+        except MargincastError:
+            continue  # refused with its reason where the tiers are looked up
+    return out[place]
 
 
 def add_debts(coll: dict[str, Any], pos: dict[str, Any], table: AccountTable) -> None:
