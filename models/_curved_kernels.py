@@ -6,6 +6,8 @@ sheets; paths are walked by look-ups, and hours inside a box of prices in which 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -13,10 +15,19 @@ from models._path_kernels import Paths, unit_assets
 from models.book import BookArrays
 from models.margin._kernel import kernel
 from models.margin.linear import tier_value, unit_gap
-from models.margin.sheets import MIDDLE, NODES, SLICE_HOURS, node_move, sheet_at
+from models.margin.sheets import MIDDLE, NODES, SLICES, node_move, set_slices, sheet_at
 from models.typing import FloatArray, Int32Array, IntArray
 
 __all__ = ["Curves", "count_curved", "is_curved", "new_curves", "tabulate_unit"]
+
+
+class Curves(NamedTuple):
+    """What each asset of a unit adds to its gap, beyond its part now."""
+
+    tables: FloatArray  # (A, slices, nodes)
+    hours: FloatArray  # (A, slices) hours ahead of the slices
+    least: FloatArray  # (A, MIDDLE + 1) least value within so many nodes of the middle
+    used: IntArray  # (A,) the assets
 
 
 @kernel
@@ -26,13 +37,14 @@ def is_curved(b: BookArrays, u: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def new_curves(n_assets: int) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Work space: tables (A, slices, nodes), least value within so many nodes of the middle (A, MIDDLE + 1), assets."""
-    tables = np.empty((n_assets, len(SLICE_HOURS), NODES))
-    return tables, np.empty((n_assets, MIDDLE + 1)), np.empty(n_assets, np.int64)
-
-
-Curves = tuple[FloatArray, FloatArray, IntArray]
+def new_curves(n_assets: int) -> Curves:
+    """Work space for units of at most so many assets."""
+    return Curves(
+        np.empty((n_assets, SLICES, NODES)),
+        np.empty((n_assets, SLICES)),
+        np.empty((n_assets, MIDDLE + 1)),
+        np.empty(n_assets, np.int64),
+    )
 
 
 @kernel
@@ -50,29 +62,41 @@ def asset_at(b: BookArrays, u: int, k: float, asset: int, p: float, hours: float
             part += tier_value(b.sched_start, b.sched_floor, b.sched_rate, b.sched_offset, b.coll_schedule[j], value)
     for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
         if b.sheet_asset[h] == asset:
-            part += sheet_at(b.sheet_now[h], b.sheet_equity[h], p, hours)
-            part -= k * sheet_at(b.sheet_now[h], b.sheet_maintenance[h], p, hours)
+            part += sheet_at(b.sheet_now[h], b.sheet_hours[h], b.sheet_equity[h], p, hours)
+            part -= k * sheet_at(b.sheet_now[h], b.sheet_hours[h], b.sheet_maintenance[h], p, hours)
     return part
 
 
 @kernel
-def tabulate_unit(
-    b: BookArrays, u: int, k: float, price: FloatArray, tables: FloatArray, least: FloatArray, used: IntArray
-) -> tuple[int, float]:
+def _set_hours(b: BookArrays, u: int, asset: int, out: FloatArray) -> None:
+    """Hours of the slices of an asset: those of its sheet."""
+    found = False
+    for h in range(b.unit_sheet[u], b.unit_sheet[u + 1]):
+        if b.sheet_asset[h] == asset:
+            for t in range(SLICES):
+                out[t] = b.sheet_hours[h, t]
+            found = True
+    if not found:
+        set_slices(b.unit_cash[:0], out)
+
+
+@kernel
+def tabulate_unit(b: BookArrays, u: int, k: float, price: FloatArray, c: Curves) -> tuple[int, float]:
     """Tabulate what each asset adds to the gap beyond its part now; the number of assets, and the gap now."""
-    m = unit_assets(b, u, used)
+    m = unit_assets(b, u, c.used)
     for i in range(m):
-        a = used[i]
+        a = c.used[i]
+        _set_hours(b, u, a, c.hours[i])
         here = asset_at(b, u, k, a, price[a], 0.0)
         for j in range(NODES):
             p = price[a] * np.exp(node_move(j))
-            for t in range(len(SLICE_HOURS)):
-                tables[i, t, j] = asset_at(b, u, k, a, p, SLICE_HOURS[t]) - here
+            for t in range(SLICES):
+                c.tables[i, t, j] = asset_at(b, u, k, a, p, c.hours[i, t]) - here
         worst = np.inf
         for d in range(MIDDLE + 1):
-            for t in range(len(SLICE_HOURS)):
-                worst = min(worst, min(tables[i, t, MIDDLE - d], tables[i, t, MIDDLE + d]))
-            least[i, d] = worst
+            for t in range(SLICES):
+                worst = min(worst, min(c.tables[i, t, MIDDLE - d], c.tables[i, t, MIDDLE + d]))
+            c.least[i, d] = worst
     return m, unit_gap(b, u, k, price)
 
 
@@ -83,15 +107,13 @@ def count_curved(
     paths: Paths,
     base: int,
     n_paths: int,
-    tables: FloatArray,
-    least: FloatArray,
-    used: IntArray,
+    c: Curves,
     before: Int32Array,
     first: Int32Array,
     never: int,
 ) -> None:
     """Lower ``first`` of the paths from ``base`` on to the first hour at which the tabulated unit breaches."""
-    high = _safe_ratio(m, gap, least)
+    high, used = _safe_ratio(m, gap, c.least), c.used
     low = 1.0 / high
     for s in range(n_paths):
         if before[s] == never or _inside(m, used, paths.path_low[:, base + s], paths.path_high[:, base + s], low, high):
@@ -103,7 +125,7 @@ def count_curved(
                 continue
             if _inside(m, used, paths.block_low[base + s, :, j], paths.block_high[base + s, :, j], low, high):
                 continue
-            hour = _first_hour(m, gap, paths, base + s, j, tables, used)
+            hour = _first_hour(m, gap, paths, base + s, j, c)
             if hour >= 0:
                 first[s] = min(first[s], hour)
                 break
@@ -133,15 +155,15 @@ def _inside(m: int, used: IntArray, lows: FloatArray, highs: FloatArray, low: fl
 
 
 @kernel
-def _first_hour(m: int, gap: float, paths: Paths, s: int, block: int, tables: FloatArray, used: IntArray) -> int:
+def _first_hour(m: int, gap: float, paths: Paths, s: int, block: int, c: Curves) -> int:
     """First hour of a block at which all-low, all-high or all-close breaches; -1 where none does."""
     for t in range(paths.blocks[block], paths.blocks[block + 1]):
         at_low, at_high, at_close = gap, gap, gap
         for i in range(m):
-            a = used[i]
-            at_low += sheet_at(1.0, tables[i], paths.low[s, a, t], t + 1.0)
-            at_high += sheet_at(1.0, tables[i], paths.high[s, a, t], t + 1.0)
-            at_close += sheet_at(1.0, tables[i], paths.close[s, a, t], t + 1.0)
+            a = c.used[i]
+            at_low += sheet_at(1.0, c.hours[i], c.tables[i], paths.low[s, a, t], t + 1.0)
+            at_high += sheet_at(1.0, c.hours[i], c.tables[i], paths.high[s, a, t], t + 1.0)
+            at_close += sheet_at(1.0, c.hours[i], c.tables[i], paths.close[s, a, t], t + 1.0)
         if at_low < 0.0 or at_high < 0.0 or at_close < 0.0:
             return t
     return -1

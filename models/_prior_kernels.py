@@ -90,7 +90,7 @@ def _count_curved_accounts(
     curved = _curved_accounts(b, len(factor))
     if not curved.any():
         return curved
-    tables, least, used = new_curves(len(price))
+    curves = new_curves(len(price))
     first, before = np.empty(size, np.int32), np.empty(size, np.int32)
     counts = np.empty(4, np.int64)
     for n in np.flatnonzero(curved):
@@ -104,8 +104,8 @@ def _count_curved_accounts(
             first[:] = NEVER
             for u in range(b.account_unit[n], b.account_unit[n + 1]):
                 if is_curved(b, u) or unit_is_live(b, u):
-                    m, gap = tabulate_unit(b, u, k, price, tables, least, used)
-                    count_curved(m, gap, paths, 0, size, tables, least, used, before, first, NEVER)
+                    m, gap = tabulate_unit(b, u, k, price, curves)
+                    count_curved(m, gap, paths, 0, size, curves, before, first, NEVER)
             before[:] = first
             _tally(first, counts)
             for h in range(4):

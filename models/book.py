@@ -17,7 +17,7 @@ from models._csr import gather
 from models.account import Account
 from models.errors import Failure, InputError
 from models.margin.blocks import BlockArrays, moved_in_time, take_blocks
-from models.margin.sheets import NODES, SLICE_HOURS
+from models.margin.sheets import NODES, SLICES
 from models.typing import HOUR_NS, BoolArray, FloatArray, Int32Array, IntArray, ObjectArray
 
 __all__ = ["NEVER", "Book", "BookArrays", "account_columns", "linear_defaults", "no_sheets", "require_sheets"]
@@ -67,6 +67,7 @@ class BookArrays(NamedTuple):
     sheet_asset: Int32Array  # (h,) index into Book.assets
     sheet_gross: FloatArray  # (h,) base units of all its positions
     sheet_now: FloatArray  # (h,) price that the nodes are around
+    sheet_hours: FloatArray  # (h, slices) hours ahead that the slices are at, from 0
     sheet_equity: FloatArray  # (h, slices, nodes) what the sheet adds to equity
     sheet_maintenance: FloatArray  # (h, slices, nodes) and to maintenance
     sheet_initial: FloatArray  # (h, nodes) and to the initial requirement now
@@ -336,8 +337,9 @@ def no_sheets(units: int) -> dict[str, Any]:
         "sheet_asset": np.zeros(0, np.int32),
         "sheet_gross": np.zeros(0),
         "sheet_now": np.zeros(0),
-        "sheet_equity": np.zeros((0, len(SLICE_HOURS), NODES)),
-        "sheet_maintenance": np.zeros((0, len(SLICE_HOURS), NODES)),
+        "sheet_hours": np.zeros((0, SLICES)),
+        "sheet_equity": np.zeros((0, SLICES, NODES)),
+        "sheet_maintenance": np.zeros((0, SLICES, NODES)),
         "sheet_initial": np.zeros((0, NODES)),
     }
 
@@ -359,6 +361,7 @@ _SHEET = (
     "sheet_asset",
     "sheet_gross",
     "sheet_now",
+    "sheet_hours",
     "sheet_equity",
     "sheet_maintenance",
     "sheet_initial",

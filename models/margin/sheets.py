@@ -3,6 +3,7 @@
 A sheet holds, at nodes of the log price around that of now and at a few hours ahead, what the block adds to equity and
 to maintenance. Nodes are dense in the middle (0.6%) and wide at the ends; between nodes a sheet is linear in the log
 price, between hours linear in time, beyond the ends it goes on with the last slope. At the price of now it is exact.
+Hours are those of the sheet: just before an expiry and at it, and where else values bend.
 The gap of a unit with sheets is neither concave nor piecewise linear: its safe prices are found by walking outwards
 from the price of now.
 """
@@ -17,14 +18,22 @@ import numpy as np
 from models.margin._kernel import inlined, kernel
 from models.typing import FloatArray
 
-__all__ = ["MIDDLE", "NODES", "SLICE_HOURS", "node_move", "sheet_at", "sheet_value"]
+__all__ = ["MIDDLE", "NODES", "SLICES", "node_move", "set_slices", "sheet_at", "sheet_value"]
 
 NODES: Final = 65
 """Nodes of a sheet."""
 MIDDLE: Final = 32
 """The node at the price of now."""
-SLICE_HOURS: Final = np.array([0.0, 2.0, 12.0, 24.0, 48.0, 72.0])
-"""Hours ahead at which a sheet is tabulated."""
+SLICES: Final = 8
+"""Hours ahead at which a sheet is tabulated: so many, from 0 to 72."""
+_LAST: Final = 72.0
+_EXPIRIES: Final = 3
+"""Expiries whose hours are among them: the next ones."""
+_BEFORE: Final = 1e-3
+"""Hours before an expiry at which what it requires is still due."""
+_APART: Final = 0.75
+_COMMON: Final = np.array([24.0, 12.0, 2.0, 48.0, 36.0, 6.0, 60.0, 18.0, 4.0, 30.0, 66.0])
+"""Other hours, the most useful first."""
 _REACH: Final = 1.3  # log price at the ends: 0.27 to 3.7 times the price of now
 _DENSITY: Final = 4.0
 _SCALE: Final = math.sinh(_DENSITY) / _REACH
@@ -58,14 +67,73 @@ def sheet_value(now: float, row: FloatArray, price: float) -> float:
 
 
 @kernel
-def sheet_at(now: float, rows: FloatArray, price: float, hours: float) -> float:
-    """Value of a sheet, shape (slices, nodes), at a price and some hours ahead."""
+def sheet_at(now: float, slices: FloatArray, rows: FloatArray, price: float, hours: float) -> float:
+    """Value of a sheet, shape (slices, nodes), tabulated at the hours `slices`, at a price and some hours ahead."""
     j = 0
-    while j < len(SLICE_HOURS) - 2 and SLICE_HOURS[j + 1] <= hours:
+    while j < len(slices) - 2 and slices[j + 1] <= hours:
         j += 1
-    later = min(max((hours - SLICE_HOURS[j]) / (SLICE_HOURS[j + 1] - SLICE_HOURS[j]), 0.0), 1.0)
+    later = min(max((hours - slices[j]) / (slices[j + 1] - slices[j]), 0.0), 1.0)
     i, w = _place(math.log(price / now))
     early = rows[j, i] + w * (rows[j, i + 1] - rows[j, i])
     if later == 0.0:
         return early
     return early + later * (rows[j + 1, i] + w * (rows[j + 1, i + 1] - rows[j + 1, i]) - early)
+
+
+@kernel
+def set_slices(expiry_hours: FloatArray, out: FloatArray) -> None:
+    """Choose the hours of a sheet, rising.
+
+    Parameters
+    ----------
+    expiry_hours : ndarray, shape (e,)
+        Hours to the expiries of its block, rising.
+    out : ndarray, shape (SLICES,)
+        Filled with the hours: 0, before and at the next expiries within 72, then an hour and six before them, then
+        common ones, and 72.
+    """
+    out[0], out[1], count = 0.0, _LAST, 2
+    for x in expiry_hours:
+        if _BEFORE < x < _LAST and count < 2 + 2 * _EXPIRIES:
+            out[count], out[count + 1], count = x - _BEFORE, x, count + 2
+    near = (count - 2) // 2
+    for before in (1.0, 6.0):
+        for e in range(near):
+            count = _take(out, count, out[3 + 2 * e] - before)
+    for hour in _COMMON:
+        count = _take(out, count, hour)
+    while count < SLICES:
+        count = _halve(out, count)
+    for k in range(1, SLICES):
+        hour, place = out[k], k
+        while place > 0 and out[place - 1] > hour:
+            out[place] = out[place - 1]
+            place -= 1
+        out[place] = hour
+
+
+@inlined
+def _take(out: FloatArray, count: int, hour: float) -> int:
+    """Add an hour where there is room for it and none is near; how many there are then."""
+    if count == SLICES or not 0.0 < hour < _LAST:
+        return count
+    for k in range(count):
+        if abs(out[k] - hour) < _APART:
+            return count
+    out[count] = hour
+    return count + 1
+
+
+@inlined
+def _halve(out: FloatArray, count: int) -> int:
+    """Add the middle of the widest step."""
+    widest, middle = 0.0, 0.0
+    for k in range(count):
+        following = _LAST
+        for i in range(count):
+            if out[i] > out[k]:
+                following = min(following, out[i])
+        if following - out[k] > widest:
+            widest, middle = following - out[k], 0.5 * (following + out[k])
+    out[count] = middle
+    return count + 1

@@ -12,15 +12,17 @@ from models._csr import pointer
 from models.book import Book
 from models.errors import InputError
 from models.margin.block_models import block_margin
-from models.margin.blocks import BlockArrays, own_blocks
+from models.margin.blocks import HOURS_A_YEAR, BlockArrays, own_blocks
 from models.margin.dynamic.block import with_rates
-from models.margin.sheets import NODES, SLICE_HOURS, node_move
+from models.margin.sheets import NODES, SLICES, node_move, set_slices
 from models.options.surface import implied_vol, modelled_index
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray
 
 __all__ = ["Volatility", "implied_level", "valued", "with_volatilities"]
 
 _VOL_LIMITS = (0.25, 4.0)
+_PAST = 1e-6
+"""Hours that a slice at an expiry lies beyond it, so that rounding does not decide whether it has passed."""
 _LEVEL_LIMITS = (0.05, 3.0)
 
 
@@ -147,12 +149,12 @@ def valued(
     rates = None if market.margin_rate is None else np.atleast_2d(market.margin_rate)[of_block, b.block_asset]
     b = with_rates(b, rates)
     k = len(b.block_unit)
-    equity, maintenance = np.empty((k, len(SLICE_HOURS), NODES)), np.empty((k, len(SLICE_HOURS), NODES))
-    initial = np.empty((k, NODES))
+    equity, maintenance = np.empty((k, SLICES, NODES)), np.empty((k, SLICES, NODES))
+    initial, hours = np.empty((k, NODES)), np.empty((k, SLICES))
     own = own_blocks(b)
 
     def part(blocks: IntArray) -> None:
-        _tabulate(own, blocks, now, market.response, equity, maintenance, initial)
+        _tabulate(own, blocks, now, market.response, hours, equity, maintenance, initial)
 
     if n_threads > 1 and k > 8:
         with ThreadPoolExecutor(n_threads) as pool:
@@ -165,6 +167,7 @@ def valued(
         sheet_asset=b.block_asset,
         sheet_gross=np.ascontiguousarray(gross),
         sheet_now=now,
+        sheet_hours=hours,
         sheet_equity=equity,
         sheet_maintenance=maintenance,
         sheet_initial=initial,
@@ -194,19 +197,23 @@ def _tabulate(
     blocks: IntArray,
     now: FloatArray,
     response: float,
+    hours: FloatArray,
     equity: FloatArray,
     maintenance: FloatArray,
     initial: FloatArray,
 ) -> None:
     for i in blocks:
+        set_slices(b.expiry_years[b.block_expiry[i] : b.block_expiry[i + 1]] * HOURS_A_YEAR, hours[i])
         for j in range(NODES):
             move = node_move(j)
             vol = min(max(np.exp(-response * move), _VOL_LIMITS[0]), _VOL_LIMITS[1])
-            for t in range(len(SLICE_HOURS)):
+            for t in range(SLICES):
                 if not now[i] > 0.0:
                     equity[i, t, j] = maintenance[i, t, j] = initial[i, j] = np.nan
                     continue
-                value, need, more = block_margin(b, i, now[i] * np.exp(move), vol, SLICE_HOURS[t])
+                value, need, more = block_margin(
+                    b, i, now[i] * np.exp(move), vol, hours[i, t] + (_PAST if t > 0 else 0.0)
+                )
                 equity[i, t, j] = value
                 maintenance[i, t, j] = need
                 if t == 0:
