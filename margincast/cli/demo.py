@@ -10,12 +10,13 @@ import typer
 
 from margincast.cli.app import app
 from margincast.cli.console import money, note, percent, stdout
-from margincast.cli.options import Seed
+from margincast.cli.options import Ruleset, Seed
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from models.account import Account
     from models.market import MarketPanel
     from models.rebalance import Recommendation
     from training.pipeline import Training, TrainSettings
@@ -35,12 +36,16 @@ class _Desk:
     plans: list[Recommendation]
 
 
-@app.command(epilog="Example: margincast demo --out ./demo-output --seed 7")
+@app.command(
+    epilog="Example: margincast demo --out ./demo-output --seed 7\n\n"
+    "Example: margincast demo --ruleset mixed --out ./demo-of-every-regime"
+)
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the market, the model and the answers.")] = Path(
         "demo-output"
     ),
     seed: Seed = 7,
+    ruleset: Ruleset = RULESET,
     days: Annotated[int, typer.Option("--days", help="Length of the simulated market.", min=500)] = 1095,
     per_instant: Annotated[int, typer.Option("--per-instant", help="Accounts sampled at each instant.", min=5)] = 12,
     accounts: Annotated[int, typer.Option("--accounts", help="Accounts of the desk.", min=10)] = 200,
@@ -60,12 +65,12 @@ def demo(
     with stages() as report:
         panel = _market(out, days, seed)
         until = panel.end - TEST_DAYS * DAY_NS
-        settings = _settings(per_instant, seed)
+        settings = _settings(ruleset, per_instant, seed)
         trained = train(panel, None, until, settings, progress=report)
         scored = evaluate(panel, trained.predictor, until, None, trained.baselines, settings, progress=report)
     save_training(trained, out / "model", scored.metrics)
     write_metrics(scored.metrics, out / "metrics.json")
-    desk = _desk(panel, trained, out, accounts, top, seed)
+    desk = _desk(panel, trained, out, ruleset, accounts, top, seed)
     console.print(_risk_table(desk, panel))
     console.print(_plan_table(desk))
     _quality(console, scored.metrics)
@@ -81,14 +86,14 @@ def _picture(svg: str) -> str:
     return re.sub(r"@font-face\s*\{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 
-def _settings(per_instant: int, seed: int) -> TrainSettings:
+def _settings(ruleset: str, per_instant: int, seed: int) -> TrainSettings:
     """A training that is quick rather than the best: fewer instants and paths, a shorter warm-up."""
     from training.build import BuildSettings
     from training.fit import FitParameters
     from training.pipeline import TrainSettings
 
     build, fit = BuildSettings(paths=1024), FitParameters(seed=seed)
-    return TrainSettings(RULESET, 660, per_instant, seed, warmup_days=120, build=build, fit=fit)
+    return TrainSettings(ruleset, 660, per_instant, seed, warmup_days=120, build=build, fit=fit)
 
 
 def _market(out: Path, days: int, seed: int) -> MarketPanel:
@@ -103,7 +108,7 @@ def _market(out: Path, days: int, seed: int) -> MarketPanel:
     return load_panel(folder)
 
 
-def _desk(panel: MarketPanel, trained: Training, out: Path, count: int, top: int, seed: int) -> _Desk:
+def _desk(panel: MarketPanel, trained: Training, out: Path, ruleset: str, count: int, top: int, seed: int) -> _Desk:
     """Sample accounts as of the last bar, predict for all, recommend for those most at risk."""
     import time
 
@@ -113,6 +118,7 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, count: int, top: int
     from features.sources.account_tables import accounts_of
     from features.sources.accounts import write_account_columns
     from margincast.cli.inputs import Chunk
+    from margincast.cli.moments import snapshot_prices, valued_at
     from margincast.cli.predict import prediction_answers
     from margincast.cli.recommend import plan_columns
     from models.book import Book
@@ -121,15 +127,16 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, count: int, top: int
     from serving.decode import Accounts
     from serving.engine import Engine
     from serving.model_source import load_model
-    from training.population import sample_population
+    from training.accounts import draw_accounts
 
-    people = sample_population(panel, RULESET, np.array([panel.end]), count, seed + 2)
+    people = draw_accounts(panel, ruleset, np.array([panel.end]), count, seed + 2)
     write_account_columns(out / "accounts.jsonl", people.accounts, people.positions, people.collateral)
     model = load_model(str(out / "model"))
     book, _ = Book.from_columns(people.accounts, people.positions, people.collateral, panel.assets)
     columns = prediction_answers(model)(Chunk(book, np.arange(len(book)), [], panel)).columns
     write_table(out / "predictions.parquet", columns)
-    levels = margin_levels(book, panel.snapshot(panel.end).price)
+    prices = snapshot_prices(book, panel)[0]
+    levels = margin_levels(valued_at(book, prices, panel), prices)
     p = np.asarray(columns["p_call"]).reshape(len(book), -1)
     worst = np.argsort(-p[:, 2], kind="stable")[:top]
     values = accounts_of(people.accounts, people.positions, people.collateral)
@@ -143,7 +150,7 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, count: int, top: int
     rows = [
         {
             "account": values[i].account_id,
-            "positions": ", ".join(f"{q.quantity:+.4g} {q.symbol.partition('/')[0]}" for q in values[i].positions),
+            "holds": _holdings(values[i]),
             "equity": levels.equity[i],
             "call at": levels.call[i],
             "p": p[i],
@@ -154,13 +161,23 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, count: int, top: int
     return _Desk(rows, plans)
 
 
+def _holdings(account: Account) -> str:
+    """What an account holds, shortly: its positions, or its balances where it has none."""
+    if not account.positions:
+        return ", ".join(f"{c.quantity:+.4g} {c.asset}" for c in account.collateral)
+    options = sum("-C" in q.symbol or "-P" in q.symbol for q in account.positions)
+    rest = [q for q in account.positions if not ("-C" in q.symbol or "-P" in q.symbol)]
+    words = [f"{options} option{'s' if options > 1 else ''}"] if options else []
+    return ", ".join([*words, *(f"{q.quantity:+.4g} {q.symbol.partition(':')[0]}" for q in rest)])
+
+
 def _risk_table(desk: _Desk, panel: MarketPanel) -> Table:
     from rich.table import Table
 
     from features.sources.times import iso
 
     table = Table(title=f"The accounts most at risk, as of {iso(panel.end)}", title_justify="left", header_style="bold")
-    for name in ("account", "positions"):
+    for name in ("account", "holds"):
         table.add_column(name)
     for name in ("equity", "call below", "P(call) 1 h", "4 h", "24 h", "72 h", "typical call"):
         table.add_column(name, justify="right")
@@ -168,7 +185,7 @@ def _risk_table(desk: _Desk, panel: MarketPanel) -> Table:
         shown = [percent(float(value)) for value in row["p"]]
         shown[2] = f"[bold red]{shown[2]}[/]" if row["p"][2] > 0.1 else shown[2]
         cells = (money(row["equity"]), money(row["call at"]), *shown, money(row["amount"]))
-        table.add_row(row["account"], row["positions"], *cells)
+        table.add_row(row["account"], row["holds"], *cells)
     return table
 
 
@@ -190,10 +207,12 @@ def _plan_table(desk: _Desk) -> Table:
 
 
 def _quality(console: Console, metrics: dict[str, Any]) -> None:
-    from training.evaluate.table import baseline_table, horizon_table
+    from training.evaluate.table import baseline_table, horizon_table, regime_table
 
     console.print(horizon_table(metrics, f"How good it is: the last {TEST_DAYS} days, not trained on"))
     console.print(baseline_table(metrics, "Beside every baseline (log loss, all horizons together: lower is better)"))
+    if metrics["regimes"]:
+        console.print(regime_table(metrics, "By margin regime (log loss, all horizons together)"))
     skill = metrics["skill_vs_prior"]["pooled"]
     verdict = "better than" if skill["low"] > 0 else "worse than" if skill["high"] < 0 else "not told apart from"
     console.print(
