@@ -254,6 +254,9 @@ class PriorModel:
             out,
         )
         np.maximum.accumulate(out, axis=2, out=out)
+        for level in range(1, factors.shape[1]):  # what breaches a level breaches the ones above
+            lower = factors[:, level] <= factors[:, level - 1]
+            out[lower, level] = np.minimum(out[lower, level], out[lower, level - 1])
         return out if np.ndim(factor) == 2 else out[:, 0]
 
     def to_arrays(self) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def set_slices(expiry_hours: FloatArray, out: FloatArray) -> None:
     expiry_hours : ndarray, shape (e,)
         Hours to the expiries of its block, rising.
     out : ndarray, shape (SLICES,)
-        Filled with the hours: 0, before and at the next expiries within 72, then an hour and six before them, then
-        common ones, and 72.
+        Filled with the hours: 0, before and at the next expiries within 72, an hour and six before them as far as
+        there is room, common ones, and 72.
     """
     out[0], out[1], count = 0.0, _LAST, 2
     for x in expiry_hours:
@@ -99,7 +99,9 @@ def set_slices(expiry_hours: FloatArray, out: FloatArray) -> None:
     near = (count - 2) // 2
     for before in (1.0, 6.0):
         for e in range(near):
-            count = _take(out, count, out[3 + 2 * e] - before)
+            if e == 0 or before > 1.0:
+                count = _take(out, count, out[3 + 2 * e] - before)
+        count = _take(out, count, _COMMON[0])
     for hour in _COMMON:
         count = _take(out, count, hour)
     while count < SLICES:

@@ -6,7 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.account import Account, Position
+import msgspec
+import numpy as np
+
+from models.account import Account, Collateral, Position
 from models.instrument import Instrument, parse_symbol
 from models.margin.option import future_margin, position_margin
 from models.margin.portfolio import Expiry, Holdings, load_portfolio_rules, scenario_margin
@@ -20,7 +23,7 @@ from models.options.surface import implied_vol
 from models.typing import FloatArray
 from tests.models.regimes import ASSETS
 
-__all__ = ["Held", "Standing", "standing", "volatilities"]
+__all__ = ["Held", "Standing", "standing", "tight", "volatilities"]
 
 HOURS_A_YEAR = 8760.0
 Amounts = tuple[float, float, float]
@@ -200,3 +203,11 @@ def standing(
     rules = load_ruleset(account.ruleset, account.as_of)
     out.initial = max(out.initial, max(1.0 / rules.call_ratio, rules.initial_factor) * out.maintenance)
     return out
+
+
+def tight(account: Account, price: FloatArray, level: FloatArray, rng: np.random.Generator) -> Account:
+    """The same positions with collateral around their initial requirement, so that some are called soon, some never."""
+    now = standing(account, account.positions, {}, price, volatilities(account, price, level))
+    dollars = now.initial * float(rng.uniform(0.75, 1.5)) - now.equity
+    quantity = dollars / (float(price[0]) if account.currency == "BTC" else 1.0)
+    return msgspec.structs.replace(account, collateral=(Collateral(asset=account.currency, quantity=quantity),))

@@ -28,7 +28,7 @@ from models.market import MarketPanel
 from models.typing import FloatArray
 from tests.models.builders import AS_OF, AS_OF_NS
 from tests.models.margin.test_replay import random_book, random_panel
-from tests.models.regime_rules import Standing, standing, volatilities
+from tests.models.regime_rules import Standing, standing, tight, volatilities
 from tests.models.regimes import ASSETS, LEVEL, MARKET, PRICE, accounts_of
 
 FIGURES = ("minutes_to_call", "minutes_to_liquidation", "call_amount", "worst_gap", "minutes")
@@ -265,7 +265,7 @@ def test_option_books_equal_the_plain_walk(name: str, seed: int, mode: str, miss
     panel = replace(wild(rng, 24, missing), start=int(start.timestamp()) * 10**9)
     if missing:
         panel.open[:, 0], panel.high[:, 0], panel.low[:, 0], panel.close[:, 0] = PRICE, PRICE, PRICE, PRICE
-    accounts = [tight(msgspec.structs.replace(a, as_of=start), rng) for a in accounts_of(name, seed, 5)]
+    accounts = [tight(msgspec.structs.replace(a, as_of=start), PRICE, LEVEL, rng) for a in accounts_of(name, seed, 5)]
     found = replay(book_of(accounts), panel, 20 * 60, mode)
     for n, account in enumerate(accounts):
         check(found, n, plain_walk(account, panel, 20, mode))
@@ -276,7 +276,7 @@ def test_the_books_of_the_comparison_reach_every_outcome(name: str) -> None:
     rng = np.random.default_rng(0)
     start = AS_OF + timedelta(days=5, hours=12)
     panel = replace(wild(rng, 24, 0.01), start=int(start.timestamp()) * 10**9)
-    accounts = [tight(msgspec.structs.replace(a, as_of=start), rng) for a in accounts_of(name, 0, 60)]
+    accounts = [tight(msgspec.structs.replace(a, as_of=start), PRICE, LEVEL, rng) for a in accounts_of(name, 0, 60)]
     found = replay(book_of(accounts), panel, 20 * 60)
     called, liquidated = np.isfinite(found.minutes_to_call), np.isfinite(found.minutes_to_liquidation)
     assert min(called.sum(), (~called).sum(), liquidated.sum(), (~liquidated).sum(), found.gap.sum()) > 3
@@ -291,18 +291,6 @@ def check(found: Replay, n: int, expected: Walk) -> None:
     assert found.gap[n] == expected.gap
 
 
-def tight(account: Account, rng: np.random.Generator) -> Account:
-    """The same positions with collateral around their initial requirement, so that some are called soon, some never."""
-    balances = {account.currency: 0.0}
-    vols = volatilities(account, PRICE, LEVEL)
-    now = standing(account, account.positions, balances, PRICE, vols)
-    dollars = now.initial * float(rng.uniform(0.75, 1.5)) - now.equity
-    unit = PRICE[0] if account.currency == "BTC" else 1.0
-    return msgspec.structs.replace(
-        account, collateral=(Collateral(asset=account.currency, quantity=float(dollars / unit)),)
-    )
-
-
 def test_the_worst_corner_of_each_level() -> None:
     """Adverse: short calls on one asset and short puts on the other, one called at the high and one at the low."""
     positions = [
@@ -311,7 +299,7 @@ def test_the_worst_corner_of_each_level() -> None:
     ]
     rng = np.random.default_rng(4)
     for _ in range(4):
-        account = tight(make("derive-srm", "USDC", {"USDC": 1.0}, positions), rng)
+        account = tight(make("derive-srm", "USDC", {"USDC": 1.0}, positions), PRICE, LEVEL, rng)
         panel = wild(rng, 30)
         check(replay(book_of([account]), panel, 30 * 60, "adverse"), 0, plain_walk(account, panel, 30, "adverse"))
 
