@@ -155,14 +155,13 @@ def regime_rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows = []
     for name, part in metrics.get("regimes", {}).items():
         own = part["pooled"]
-        ratio = own["mean_prediction"] / own["base_rate"] if own["base_rate"] else float("nan")
         others = (f"{part['baselines'][b]:.5f}" if b in part["baselines"] else "-" for b in REGIME_BASELINES)
         rows.append(
             (
                 name,
                 f"{own['n']:,}",
                 f"{own['base_rate']:.4f}",
-                f"{ratio:.3f}",
+                f"{own['predicted_over_observed']:.3f}",
                 f"{own['log_loss']:.5f}",
                 f"{part['prior']['log_loss']:.5f}",
                 interval(part["skill_vs_prior"]),
