@@ -150,7 +150,7 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, ruleset: str, count:
     rows = [
         {
             "account": values[i].account_id,
-            "holds": _holdings(values[i]),
+            "positions": _holdings(values[i]),
             "equity": levels.equity[i],
             "call at": levels.call[i],
             "p": p[i],
@@ -168,7 +168,7 @@ def _holdings(account: Account) -> str:
     options = sum("-C" in q.symbol or "-P" in q.symbol for q in account.positions)
     rest = [q for q in account.positions if not ("-C" in q.symbol or "-P" in q.symbol)]
     words = [f"{options} option{'s' if options > 1 else ''}"] if options else []
-    return ", ".join([*words, *(f"{q.quantity:+.4g} {q.symbol.partition(':')[0]}" for q in rest)])
+    return ", ".join([*words, *(f"{q.quantity:+.4g} {q.symbol.partition('/')[0]}" for q in rest)])
 
 
 def _risk_table(desk: _Desk, panel: MarketPanel) -> Table:
@@ -177,7 +177,7 @@ def _risk_table(desk: _Desk, panel: MarketPanel) -> Table:
     from features.sources.times import iso
 
     table = Table(title=f"The accounts most at risk, as of {iso(panel.end)}", title_justify="left", header_style="bold")
-    for name in ("account", "holds"):
+    for name in ("account", "positions"):
         table.add_column(name)
     for name in ("equity", "call below", "P(call) 1 h", "4 h", "24 h", "72 h", "typical call"):
         table.add_column(name, justify="right")
@@ -185,7 +185,7 @@ def _risk_table(desk: _Desk, panel: MarketPanel) -> Table:
         shown = [percent(float(value)) for value in row["p"]]
         shown[2] = f"[bold red]{shown[2]}[/]" if row["p"][2] > 0.1 else shown[2]
         cells = (money(row["equity"]), money(row["call at"]), *shown, money(row["amount"]))
-        table.add_row(row["account"], row["holds"], *cells)
+        table.add_row(row["account"], row["positions"], *cells)
     return table
 
 
