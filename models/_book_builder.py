@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from models._book_columns import (
     position_symbols,
     read_collateral,
     read_positions,
+    refuse_at,
 )
 from models._book_folding import (
     PAR,
@@ -43,6 +44,8 @@ from models.typing import FloatArray, Int32Array, IntArray, ObjectArray
 __all__ = ["build"]
 
 Columns = Mapping[str, Any]
+PATHS: Final = {"tier": "positions[{}].symbol", "schedule": "collateral[{}].asset"}
+"""Where what has no schedule was given."""
 
 
 def build(
@@ -92,8 +95,7 @@ def _schedules(
         try:
             found = find(table.rules[r], str(name))
         except MargincastError as error:
-            for i in np.flatnonzero(pair == p):
-                refusals.add(int(row[i]), error)
+            refuse_at(columns, PATHS[target], pair == p, error, refusals)
             continue
         at[p] = index_of.setdefault(found, len(schedules))
         if at[p] == len(schedules):

@@ -68,6 +68,7 @@ def _append_grains(coll: dict[str, Any], groups: list[Group], names: list[str], 
     m = len(groups)
     rows: dict[str, Any] = {
         "row": np.array([r for r, _ in groups], np.int64),
+        "place": np.zeros(m, np.int64),
         "asset": np.array(names, object),
         "quantity": np.full(m, GRAIN),
         "index": np.array([a for _, a in groups], np.int32),

@@ -26,6 +26,8 @@ __all__ = [
     "position_symbols",
     "read_collateral",
     "read_positions",
+    "refuse",
+    "refuse_at",
 ]
 
 Columns = Mapping[str, Any]
@@ -146,6 +148,7 @@ def read_positions(columns: Columns, table: AccountTable, refusals: Refusals) ->
     m = len(row)
     out: dict[str, Any] = {
         "row": row,
+        "place": _places(row),
         "symbol": np.asarray(columns["symbol"], object),
         "quantity": np.asarray(columns["quantity"], np.float64),
         "entry_price": np.asarray(columns["entry_price"], np.float64),
@@ -179,6 +182,7 @@ def read_collateral(columns: Columns, table: AccountTable, refusals: Refusals) -
     keep = row >= 0
     out: dict[str, Any] = {
         "row": row[keep],
+        "place": _places(row)[keep],
         "asset": np.asarray(columns["asset"], object)[keep],
         "quantity": np.asarray(columns["quantity"], np.float64)[keep],
     }
@@ -192,14 +196,24 @@ def read_collateral(columns: Columns, table: AccountTable, refusals: Refusals) -
 def refuse(columns: dict[str, Any], table: str, name: str, bad: BoolArray, expected: str, refusals: Refusals) -> None:
     """Refuse the accounts of the rows that are bad."""
     for i in np.flatnonzero(bad).tolist():
-        row = int(columns["row"][i])
-        refusals.add(row, InputError(f"{table}[{nth(columns, i)}].{name}", _plain(columns[name][i]), expected))
+        row, place = int(columns["row"][i]), int(columns["place"][i])
+        refusals.add(row, InputError(f"{table}[{place}].{name}", _plain(columns[name][i]), expected))
 
 
-def nth(columns: dict[str, Any], i: int) -> int:
-    """Place of a row among the rows of its account."""
-    row = columns["row"][i]
-    return int(np.count_nonzero(columns["row"][:i] == row)) if len(columns["row"]) < 1_000_000 else int(i)
+def refuse_at(columns: dict[str, Any], path: str, bad: BoolArray, error: MargincastError, refusals: Refusals) -> None:
+    """Refuse the accounts of the rows that are bad for one reason; `path` takes the place of the row."""
+    for i in np.flatnonzero(bad).tolist():
+        place = path.format(int(columns["place"][i]))
+        refusals.add(int(columns["row"][i]), error.at(place) if isinstance(error, InputError) else error)
+
+
+def _places(row: IntArray) -> IntArray:
+    """Place of each row among the rows of its account, shape (m,)."""
+    order = np.argsort(row, kind="stable")
+    inside = row[order]
+    out = np.empty(len(row), np.int64)
+    out[order] = np.arange(len(row)) - np.searchsorted(inside, inside, side="left")
+    return out
 
 
 def _plain(value: Any) -> Any:
@@ -242,15 +256,12 @@ def position_symbols(pos: dict[str, Any], table: AccountTable, assets: tuple[str
             instrument = parse_symbol(symbol)
             if instrument.base not in index:
                 known = ", ".join(list(index)[:20])
-                raise UnknownSymbolError(
-                    "positions.symbol", symbol, f"a symbol whose base asset the market has ({known})"
-                )
+                raise UnknownSymbolError("symbol", symbol, f"a symbol whose base asset the market has ({known})")
             found.append(instrument)
             asset[code] = index[instrument.base]
-        except MargincastError as error:
+        except InputError as error:
             found.append(None)
-            for i in np.flatnonzero(codes == code).tolist():
-                refusals.add(int(pos["row"][i]), error)
+            refuse_at(pos, "positions[{}].symbol", codes == code, error, refusals)
 
     def flag(value: Any) -> BoolArray:
         return np.array([x is not None and value(x) for x in found] + [False])[codes]
@@ -266,9 +277,13 @@ def position_symbols(pos: dict[str, Any], table: AccountTable, assets: tuple[str
         expiry,
     )
     _check_models(pos, table, out, refusals)
-    for i in np.flatnonzero(expiry <= table.as_of[pos["row"]]).tolist():
-        expected = "an instrument that has not expired at the account's as_of; settle it into the collateral"
-        refusals.add(int(pos["row"][i]), InputError(f"positions[{nth(pos, i)}].symbol", pos["symbol"][i], expected))
+    netted = table.rule_table(lambda r: r is not None and r.model in ("csa", "regt"), bool)[
+        table.rules_index[pos["row"]]
+    ]
+    alone = netted & (pos["margin_mode"] == "isolated")
+    refuse(pos, "positions", "margin_mode", alone, "'cross': what the account holds is margined together", refusals)
+    expected = "an instrument that has not expired at the account's as_of; settle it into the collateral"
+    refuse(pos, "positions", "symbol", expiry <= table.as_of[pos["row"]], expected, refusals)
     return out
 
 
@@ -290,8 +305,7 @@ def _check_models(pos: dict[str, Any], table: AccountTable, symbols: Symbols, re
         expected = None if instrument is None or name < 0 else _refusal(names[name], instrument)
         if expected is None:
             continue
-        for i in np.flatnonzero(pair == p).tolist():
-            refusals.add(int(pos["row"][i]), InputError("positions.symbol", pos["symbol"][i], expected))
+        refuse(pos, "positions", "symbol", pair == p, expected, refusals)
 
 
 def _refusal(model: str, instrument: Instrument) -> str | None:
@@ -318,7 +332,6 @@ def collateral_assets(coll: dict[str, Any], assets: tuple[str, ...], refusals: R
     index = {a: i for i, a in enumerate(assets)}
     lookup = np.array([-1 if is_stable(str(n)) else index.get(str(n), -2) for n in names], np.int32)
     for code in np.flatnonzero(lookup == -2):
-        error = UnknownAssetError("collateral.asset", names[code], "a stable coin or an asset that the market has")
-        for i in np.flatnonzero(codes == code):
-            refusals.add(int(coll["row"][i]), error)
+        error = UnknownAssetError("asset", names[code], "a stable coin or an asset that the market has")
+        refuse_at(coll, "collateral[{}].asset", codes == code, error, refusals)
     return lookup[codes] if len(codes) else np.zeros(0, np.int32)

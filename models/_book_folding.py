@@ -24,7 +24,7 @@ from models._book_columns import AccountTable, Refusals, Symbols, factorize
 from models.errors import InputError, MargincastError
 from models.instrument import is_stable
 from models.margin.blocks import BLOCK_MODELS
-from models.margin.csa import PartyTerms, PostedCollateral, collateral_item_value, csa_levels
+from models.margin.csa import CsaTerms, PartyTerms, PostedCollateral, collateral_item_value, csa_levels
 from models.margin.rulesets import Ruleset
 from models.margin.tiers import TierSchedule
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray, ObjectArray
@@ -88,7 +88,7 @@ def ratio_keys(coll: dict[str, Any], table: AccountTable, refusals: Refusals) ->
         try:
             one = PostedCollateral(asset=str(coll["asset"][i]), market_value=1.0)
             keys[i] = f"{FLAT}{collateral_item_value(one, table.csa[row])!r}"
-        except MargincastError as error:
+        except MargincastError as error:  # no currency is converted: that of the terms is the account's
             refusals.add(row, error)
     return keys
 
@@ -154,6 +154,7 @@ def _append_legs(pos: dict[str, Any], coll: dict[str, Any], rows: IntArray, rate
     nothing = np.zeros(m)
     more: dict[str, Any] = {
         "row": coll["row"][rows],
+        "place": coll["place"][rows],
         "symbol": np.array([f"{a} debt" for a in coll["asset"][rows]], object),
         "quantity": nothing,
         "entry_price": np.ones(m),
@@ -187,6 +188,9 @@ def add_agreements(table: AccountTable, refusals: Refusals) -> None:
             expected = "nothing, as only ruleset 'csa' has an agreement"
             refusals.add(row, InputError("csa", "terms of an agreement", expected))
             continue
+        if refused := _refusal(table.csa[row], str(table.currency[row])):
+            refusals.add(row, refused)
+            continue
         try:
             maintenance, call, initial, release = csa_levels(table.csa[row])
         except MargincastError as error:
@@ -202,6 +206,17 @@ def add_agreements(table: AccountTable, refusals: Refusals) -> None:
         table.offset[row] = maintenance - step + _due(table.csa[row].party)
         table.initial[row] = initial
         table.release[row] = release - initial - _due(table.csa[row].counterparty)
+
+
+def _refusal(terms: CsaTerms, currency: str) -> InputError | None:
+    """What is wrong with the terms for an account in dollars."""
+    if terms.base_currency != currency and not (is_stable(terms.base_currency) and is_stable(currency)):
+        expected = f"the account currency ({currency}) or another dollar: amounts are not converted"
+        return InputError("csa.base_currency", terms.base_currency, expected)
+    if terms.margin_type == "initial_margin":
+        expected = "'variation_margin' or 'legacy': initial margin does not follow from prices (models.margin.simm)"
+        return InputError("csa.margin_type", terms.margin_type, expected)
+    return None
 
 
 def _due(party: PartyTerms) -> float:

@@ -146,7 +146,10 @@ def _check_collateral(path: str, item: Collateral, currency: str, model: str) ->
 
 
 def _check_position(path: str, position: Position, model: str) -> None:
-    instrument = parse_symbol(position.symbol)
+    try:
+        instrument = parse_symbol(position.symbol)
+    except InputError as error:
+        raise error.at(f"{path}.symbol") from None
     if model != "linear":
         pass  # which kinds a model takes is checked where its ruleset is at hand, by the book
     elif instrument.kind not in ("perpetual", "future") or not instrument.linear or not is_stable(instrument.settle):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from models.account import Account, Position, validate_account
+from models.account import Account, Collateral, Position, validate_account
 from models.book import NEVER, Book, BookArrays, linear_defaults
-from models.errors import UnknownAssetError, UnknownSymbolError
+from models.errors import InputError, UnknownAssetError, UnknownSymbolError
 from models.instrument import is_stable, parse_symbol
 from models.margin.rulesets import Ruleset, load_ruleset
 from models.margin.tiers import TierSchedule, TierTables, flatten_schedules
@@ -92,6 +93,8 @@ class BookMaker:
             if rules.model != "linear":
                 return self._general(accounts)
             validate_account(account)
+            if account.csa is not None:
+                raise InputError("csa", "terms of an agreement", "nothing, as only ruleset 'csa' has an agreement")
             self._account(account, rules, rows)
         return self._book(accounts, rows)
 
@@ -107,32 +110,38 @@ class BookMaker:
         rows.initial_factor.append(rules.initial_factor)
         rows.stale.append(float(rules.stale_after_minutes))
         cash = 0.0
-        for item in account.collateral:
+        for i, item in enumerate(account.collateral):
             if item.asset == account.currency:
                 cash += item.quantity
                 continue
-            rows.coll_asset.append(-1 if is_stable(item.asset) else self._collateral(item.asset))
-            rows.coll_quantity.append(item.quantity)
-            rows.coll_schedule.append(self._ratios.add(rules.haircut(item.asset)))
-            rows.coll_name.append(item.asset)
-        for position in account.positions:
-            if position.margin_mode == "cross":
-                self._leg(position, rules, rows)
+            try:
+                self._collateral(item, rules, rows)
+            except InputError as error:
+                raise error.at(f"collateral[{i}].asset") from None
+        isolated = [position.margin_mode == "isolated" for position in account.positions]
+        self._legs(account, [i for i, own in enumerate(isolated) if not own], rules, rows)
         rows.close_unit(cash)
-        for position in account.positions:
-            if position.margin_mode == "isolated":
-                self._leg(position, rules, rows)
-                rows.close_unit(position.isolated_margin or 0.0)
+        for i in [i for i, own in enumerate(isolated) if own]:
+            self._legs(account, [i], rules, rows)
+            rows.close_unit(account.positions[i].isolated_margin or 0.0)
         rows.account_unit.append(len(rows.cash))
 
-    def _leg(self, position: Position, rules: Ruleset, rows: _Rows) -> None:
+    def _legs(self, account: Account, which: Sequence[int], rules: Ruleset, rows: _Rows) -> None:
+        for i in which:
+            try:
+                self._leg(account.positions[i], account.as_of, rules, rows)
+            except InputError as error:
+                raise error.at(f"positions[{i}].symbol") from None
+
+    def _leg(self, position: Position, as_of: datetime, rules: Ruleset, rows: _Rows) -> None:
         instrument = parse_symbol(position.symbol)
+        if instrument.expiry is not None and instrument.expiry <= as_of:
+            expected = "an instrument that has not expired at the account's as_of; settle it into the collateral"
+            raise InputError("symbol", position.symbol, expected)
         base = instrument.base
         if base not in self._asset:
             known = ", ".join(self.assets[:20])
-            raise UnknownSymbolError(
-                "positions.symbol", position.symbol, f"a symbol whose base asset the market has ({known})"
-            )
+            raise UnknownSymbolError("symbol", position.symbol, f"a symbol whose base asset the market has ({known})")
         tier = rules.tier(position.symbol, position.quantity)
         leverage = rules.default_leverage if position.leverage is None else position.leverage
         most = float(tier.max_leverage[0])
@@ -145,11 +154,14 @@ class BookMaker:
         rows.leg_initial_rate.append(1.0 / (min(leverage, most) if most == most else leverage))
         rows.leg_symbol.append(position.symbol)
 
-    def _collateral(self, asset: str) -> int:
-        found = self._asset.get(asset)
-        if found is None:
-            raise UnknownAssetError("collateral.asset", asset, "a stable coin or an asset that the market has")
-        return found
+    def _collateral(self, item: Collateral, rules: Ruleset, rows: _Rows) -> None:
+        asset = -1 if is_stable(item.asset) else self._asset.get(item.asset)
+        if asset is None:
+            raise UnknownAssetError("asset", item.asset, "a stable coin or an asset that the market has")
+        rows.coll_asset.append(asset)
+        rows.coll_quantity.append(item.quantity)
+        rows.coll_schedule.append(self._ratios.add(rules.haircut(item.asset)))
+        rows.coll_name.append(item.asset)
 
     def _book(self, accounts: Sequence[Account], rows: _Rows) -> Book:
         tiers, ratios = self._tiers.tables, self._ratios.tables

@@ -68,6 +68,26 @@ class InputError(MargincastError, ValueError):
         self.expected = expected
         super().__init__(f"{field}: expected {expected}, was {value!r}")
 
+    def at(self, field: str) -> InputError:
+        """Give the same error with another path of its field.
+
+        Parameters
+        ----------
+        field : str
+            The path from the outside, for example ``"positions[0].symbol"``.
+
+        Returns
+        -------
+        InputError
+            Of the same class.
+
+        Examples
+        --------
+        >>> print(UnknownAssetError("asset", "WAT", "a stable coin").at("collateral[2].asset"))
+        collateral[2].asset: expected a stable coin, was 'WAT'
+        """
+        return type(self)(field, self.value, self.expected)
+
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
         return type(self), (self.field, self.value, self.expected)
 

@@ -117,6 +117,8 @@ def parse_symbol(symbol: str) -> Instrument:
     if settle not in (base, quote):
         raise InputError("symbol", symbol, f"a settlement asset equal to {base} or {quote}")
     expiry = _expiry(symbol, match["expiry"])
+    if match["right"] and not float(match["strike"]) > 0:
+        raise InputError("symbol", symbol, "an option with a strike above 0")
     if match["right"]:
         right: Literal["call", "put"] = "call" if match["right"] == "C" else "put"
         return Instrument(symbol, base, quote, settle, "option", settle == quote, expiry, float(match["strike"]), right)

@@ -88,7 +88,7 @@ def test_a_batch_keeps_its_good_rows(client: Client, request_json: dict[str, Any
     assert len(body["predictions"]) == 2
     found = {f["account_id"]: (f["row"], f["code"], f["field"]) for f in body["failures"]}
     assert found == {
-        "symbol": (1, "unknown_symbol", "positions.symbol"),
+        "symbol": (1, "unknown_symbol", "positions[0].symbol"),
         "negative": (2, "invalid_input", "accounts[2].collateral[0].quantity"),
         "future": (3, "invalid_input", "as_of"),
         "naive": (4, "invalid_input", "accounts[4].as_of"),
@@ -112,7 +112,7 @@ def test_a_batch_keeps_its_good_rows(client: Client, request_json: dict[str, Any
     ({"collateral": [{"asset": "BTC", "quantity": -1}]}, "collateral[0].quantity"),
     ({"collateral": [{"asset": "BTC", "quantity": "1"}]}, "collateral[0].quantity"),
     ({"collateral": [{"asset": "BTC"}]}, "collateral[0].quantity"),
-    ({"collateral": [{"asset": "NOPE", "quantity": 1}]}, "collateral.asset"),
+    ({"collateral": [{"asset": "NOPE", "quantity": 1}]}, "collateral[0].asset"),
     ({"positions": [{"symbol": "BTC/USD:BTC", "quantity": 1, "entry_price": 1}]}, "positions[0].symbol"),
     ({"positions": [{"symbol": "BTC/USDT:USDT", "quantity": 0, "entry_price": 1}]}, "positions[0].quantity"),
     ({"positions": [{"symbol": "BTC/USDT:USDT", "quantity": 1, "entry_price": 0}]}, "positions[0].entry_price"),

@@ -323,13 +323,17 @@ class Ruleset:
                 return
         self._refuse_symbol(symbol)
 
+    def _day(self) -> str:
+        """Day of the rules: the first one there is where the instant lies before it."""
+        return f"{max(self._instant, self.effective_from):%Y-%m-%d}"
+
     def _refuse_symbol(self, symbol: str) -> NoReturn:
         close = _closest(symbol, self._document.symbols)
         if close:
             remedy = "; closest: " + ", ".join(close)
         else:
             remedy = "; ruleset 'generic-linear' takes any linear perpetual or future"
-        expected = f"a symbol of ruleset {self.name!r} as of {self._instant:%Y-%m-%d}{remedy}"
+        expected = f"a symbol of ruleset {self.name!r} as of {self._day()}{remedy}"
         raise UnknownSymbolError("symbol", symbol, expected)
 
     def _refuse_asset(self, asset: str) -> NoReturn:
@@ -337,7 +341,7 @@ class Ruleset:
             raise InputError("asset", asset, "an asset code")
         known = sorted(self._document.collateral)
         close = get_close_matches(asset, known, n=3, cutoff=0.7) or [a for a in _MAJOR if a in known]
-        expected = f"a collateral asset of ruleset {self.name!r} as of {self._instant:%Y-%m-%d}, for example "
+        expected = f"a collateral asset of ruleset {self.name!r} as of {self._day()}, for example "
         raise UnknownAssetError("asset", asset, expected + ", ".join(close))
 
 

@@ -120,7 +120,7 @@ def test_a_bad_line_is_named_and_loses_no_good_one(tmp_path: Path, line: Any, fi
         ({"collateral": [{"asset": "BTC", "quantity": -1}]}, "collateral[0].quantity"),
         ({"positions": [{"symbol": "BTC/USDT:USDT", "quantity": 0, "entry_price": 1}]}, "positions[0].quantity"),
         ({"positions": [{"symbol": "BTC/USDT:USDT", "quantity": 1, "entry_price": 0}]}, "positions[0].entry_price"),
-        ({"positions": [{"symbol": "BTCUSDT", "quantity": 1, "entry_price": 1}]}, "symbol"),
+        ({"positions": [{"symbol": "BTCUSDT", "quantity": 1, "entry_price": 1}]}, "positions[0].symbol"),
     ],
 )
 def test_values_are_checked_when_read_one_by_one(tmp_path: Path, more: dict[str, Any], field: str) -> None:
