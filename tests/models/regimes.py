@@ -203,7 +203,7 @@ def _terms(rng: np.random.Generator, gross: float) -> CsaTerms:
     return CsaTerms(party=mine, counterparty=other, eligible_collateral=listed)
 
 
-def accounts_of(name: str, seed: int, n: int = 20) -> list[Account]:
+def accounts_of(name: str, seed: int, n: int = 12) -> list[Account]:
     """Return n random accounts of a ruleset."""
     rng = np.random.default_rng([seed, ruleset_names().index(name)])
     return [account_of(name, rng, f"{name}-{i}") for i in range(n)]
