@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,6 +134,9 @@ class Book:
     def holds_positions(self) -> BoolArray:
         """Whether each account holds anything that a requirement stands on, shape (n,)."""
         a = self.arrays
+        if self.blocks is None and not (a.unit_floor.any() or a.unit_offset.any()):
+            leg = a.unit_leg[a.account_unit]
+            return np.asarray(leg[1:] > leg[:-1])
         live = (np.diff(a.unit_leg) > 0) | (a.unit_floor != 0.0) | (a.unit_offset != 0.0)
         if self.blocks is not None:
             live[self.blocks.block_unit] = True
@@ -308,13 +312,21 @@ def linear_defaults(n: int, units: int, leg_quantity: FloatArray) -> dict[str, A
         Every column that is not cash, legs, collateral, tiers or ratios.
     """
     return {
-        "account_initial_factor": np.zeros(n),
-        "account_numeraire": np.full(n, -1, np.int32),
-        **{name: np.zeros(units) for name in _UNIT[1:]},
+        **_plain_columns(n, units),
         "leg_size": np.abs(leg_quantity),
         "leg_initial": np.zeros(len(leg_quantity)),
         "leg_funding": leg_quantity,
         "leg_expiry": np.full(len(leg_quantity), NEVER, np.int64),
+    }
+
+
+@lru_cache(maxsize=64)
+def _plain_columns(n: int, units: int) -> dict[str, Any]:
+    """Columns of accounts in dollars that owe nothing; shared between books, which are never written to."""
+    return {
+        "account_initial_factor": np.zeros(n),
+        "account_numeraire": np.full(n, -1, np.int32),
+        **{name: np.zeros(units) for name in _UNIT[1:]},
         **no_sheets(units),
     }
 
