@@ -119,10 +119,11 @@ def _columns(chunk: Chunk, book: Book, prices: FloatArray, ages: FloatArray) -> 
 
 def _comparison(found: UnderRules) -> dict[str, Any]:
     from margincast.cli.batch import stamps
-    from margincast.cli.moments import flags_of
+    from margincast.cli.moments import flags_of, valued_at
     from models.margin.changes import compare_books
 
-    chunk, (before, after) = found.chunk, found.books
+    chunk = found.chunk
+    before, after = (valued_at(book, found.prices, chunk.panel) for book in found.books)
     change = compare_books(before, after, found.prices)
     return {
         "account_id": chunk.book.account_id,

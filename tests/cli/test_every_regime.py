@@ -105,3 +105,11 @@ def test_recommend_has_a_plan_or_a_reason_for_each(run, market, write, accounts)
     assert len(kinds) >= 6
     asset = {(row["account_id"], row["kind"]): row["asset"] for row in rows}
     assert asset.get(("inverse", "top_up"), "BTC") == "BTC"
+
+
+def test_rules_of_two_dates_are_compared_for_a_block_that_holds_no_option(run, market, write, prices):
+    account = of("perpetual", "derive-srm", "USDC", {"USDC": 0.2 * prices[0]}, [("BTC/USDC:USDC", 1.0, prices[0])])
+    dates = ("--at", AT, "--as-of", "2022-01-01", "--compare", "2024-01-01")
+    (row,) = rows_of(run("margin", write(account), "--market", market, *dates, "--json"), [account])
+    assert row["maintenance"] == pytest.approx(0.065 * prices[0], rel=1e-6)  # the venue's rate of a perpetual
+    assert row["newly_called"] is False
