@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("bench_features", "bench_join", "bench_replay", "bench_predict", "bench_options", "bench_api")
+NAMES = (
+    "bench_features",
+    "bench_join",
+    "bench_replay",
+    "bench_predict",
+    "bench_options",
+    "bench_scenarios",
+    "bench_option_replay",
+    "bench_api",
+)
 
 
 def main() -> None:
