@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -17,6 +17,7 @@ from models.margin.levels import STATES, margin_levels
 from models.margin.valuation import Volatility, implied_level, valued
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor, SizeModel, size_inputs
+from models.predictor.explain import PARTS, Explanation
 from models.prior import PriorModel, PriorState
 from models.typing import HORIZONS, MINUTE_NS, BoolArray, FloatArray, IntArray
 from models.volatility.month import month_volatility
@@ -65,6 +66,9 @@ class Forecast:
         Bits of `FLAGS`.
     state : ndarray of int64, shape (n,)
         Margin state now, index into `models.margin.levels.STATES`; -1 where ``no_price``.
+    explanation : Explanation or None
+        Parts of P(call) where they were asked for and a model answers; NaN where P does not come from the trees: in a
+        call already, without positions, without a price.
     """
 
     p_call: FloatArray
@@ -75,6 +79,7 @@ class Forecast:
     age_minutes: FloatArray
     flags: IntArray
     state: IntArray
+    explanation: Explanation | None = None
 
 
 def flag_names(bits: int) -> list[str]:
@@ -157,9 +162,10 @@ class Moment:
     def p_call(self, book: Book) -> FloatArray:
         """P(call), shape (n, 4)."""
         book = self.valued(book)
-        return self._levels(book, (book.arrays.account_call_factor,))[0][0]
+        factors = (book.arrays.account_call_factor,)
+        return self._levels(book, self._physics(book, factors), factors)[0]
 
-    def outlook(self, book: Book, num_threads: int | None = None) -> Forecast:
+    def outlook(self, book: Book, num_threads: int | None = None, explain: bool = False) -> Forecast:
         """Predict everything for accounts whose prices are known.
 
         Parameters
@@ -168,6 +174,8 @@ class Moment:
             n accounts.
         num_threads : int, optional
             Threads of the trees.
+        explain : bool
+            Whether to take P(call) apart.
 
         Returns
         -------
@@ -177,7 +185,9 @@ class Moment:
         guessed = self._guessed(book)
         book = self.valued(book)
         factors = (book.arrays.account_call_factor, np.ones(len(book)))
-        (p_call, p_liquidation), prior = self._levels(book, factors, num_threads)
+        physics = self._physics(book, factors)
+        p_call, p_liquidation = self._levels(book, physics, factors, num_threads)
+        prior = np.ascontiguousarray(physics[:, 0])
         levels = margin_levels(book, self.price)
         in_call = levels.gap_call < 0
         p_call[in_call] = 1.0
@@ -192,7 +202,8 @@ class Moment:
         ages = self.ages(book)
         flags = self._flags(book, ages, unknown, in_call)
         flags[guessed] |= _BIT["modelled_volatility"]
-        return Forecast(p_call, liquidation, prior, q50, q90, ages, flags, levels.state)
+        parts = self._explain(book, prior, p_call) if explain else None
+        return Forecast(p_call, liquidation, prior, q50, q90, ages, flags, levels.state, parts)
 
     def ages(self, book: Book) -> FloatArray:
         """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""
@@ -225,15 +236,17 @@ class Moment:
             bits[book.unit_account()[book.unit_of_leg()[self.proxy[book.arrays.leg_asset]]]] |= _BIT["proxy_paths"]
         return bits
 
+    def _physics(self, book: Book, factors: tuple[FloatArray, ...]) -> FloatArray:
+        """The prior's P(breach) of each level, shape (n, L, 4)."""
+        return self.prior.probability(book, self.price, self.state, np.column_stack(factors))
+
     def _levels(
-        self, book: Book, factors: tuple[FloatArray, ...], num_threads: int | None = None
-    ) -> tuple[list[FloatArray], FloatArray]:
-        """P(breach) of each level, and the prior's of the first; the trees are asked once for all levels."""
+        self, book: Book, prior: FloatArray, factors: tuple[FloatArray, ...], num_threads: int | None = None
+    ) -> list[FloatArray]:
+        """P(breach) of each level; the trees are asked once for all levels."""
         n, m = len(book), len(factors)
-        prior = self.prior.probability(book, self.price, self.state, np.column_stack(factors))
-        physics = np.ascontiguousarray(prior[:, 0])
         if self.predictor is None or self.features is None:
-            return [np.ascontiguousarray(prior[:, i]) for i in range(m)], physics.copy()
+            return [prior[:, i].copy() for i in range(m)]
         x = np.empty((n, m, len(HORIZONS), len(FEATURE_NAMES)), np.float32)  # the rows of an account side by side
         for i, k in enumerate(factors):
             level = np.ascontiguousarray(prior[:, i])
@@ -241,8 +254,18 @@ class Moment:
             x[:, i] = rows.reshape(n, len(HORIZONS), -1)
         both = self.predictor.predict(x.reshape(-1, len(FEATURE_NAMES)), prior.reshape(-1, len(HORIZONS)), num_threads)
         p = both.reshape(n, m, len(HORIZONS))
-        p[~book.holds_positions() & (physics[:, -1] == 0)] = 0.0
-        return [np.ascontiguousarray(p[:, i]) for i in range(m)], physics
+        p[~book.holds_positions() & (prior[:, 0, -1] == 0)] = 0.0
+        return [np.ascontiguousarray(p[:, i]) for i in range(m)]
+
+    def _explain(self, book: Book, prior: FloatArray, p_call: FloatArray) -> Explanation | None:
+        """Parts of P(call); NaN where it does not come from the trees."""
+        if self.predictor is None or self.features is None:
+            return None
+        factor = book.arrays.account_call_factor
+        x = design_matrix(book, self.price, self.features, self.state.sigma, prior, factor)
+        found = self.predictor.explain(x, prior)
+        found.parts[np.isnan(p_call) | (p_call <= 0.0) | (p_call >= 1.0)] = np.nan
+        return found
 
 
 @njit(cache=True, nogil=True)
@@ -314,6 +337,7 @@ def forecast(
     predictor: MarginCallPredictor | None,
     prior: PriorModel | None = None,
     num_threads: int | None = None,
+    explain: bool = False,
 ) -> Forecast:
     """Predict for accounts, each at its own instant.
 
@@ -329,6 +353,8 @@ def forecast(
         The physics where there is no predictor; fitted on the panel where None.
     num_threads : int, optional
         Threads of the trees.
+    explain : bool
+        Whether to take P(call) apart.
 
     Returns
     -------
@@ -344,13 +370,11 @@ def forecast(
     bars = np.minimum(panel.row_closed(book.as_of), panel.n_bars - 1)
     distinct, group = np.unique(bars, return_inverse=True)
     if len(distinct) == 1:
-        return _at_bar(book, panel, int(distinct[0]), physics, predictor, num_threads)
-    out = _empty(len(book))
+        return _at_bar(book, panel, int(distinct[0]), physics, predictor, num_threads, explain)
+    out = _empty(len(book), explain and predictor is not None)
     for i, bar in enumerate(distinct.tolist()):
         rows = np.flatnonzero(group == i)
-        part = _at_bar(book.take(rows), panel, bar, physics, predictor, num_threads)
-        for f in fields(Forecast):
-            getattr(out, f.name)[rows] = getattr(part, f.name)
+        _copy(_at_bar(book.take(rows), panel, bar, physics, predictor, num_threads, explain), rows, out)
     return out
 
 
@@ -361,10 +385,23 @@ def _at_bar(
     prior: PriorModel,
     predictor: MarginCallPredictor | None,
     num_threads: int | None,
+    explain: bool,
 ) -> Forecast:
-    return moment_at(panel, panel.start + (bar + 1) * panel.step, prior, predictor).outlook(book, num_threads)
+    moment = moment_at(panel, panel.start + (bar + 1) * panel.step, prior, predictor)
+    return moment.outlook(book, num_threads, explain)
 
 
-def _empty(n: int) -> Forecast:
+def _empty(n: int, explain: bool) -> Forecast:
     a, b, c, d, e = (np.full((n, len(HORIZONS)), np.nan) for _ in range(5))
-    return Forecast(a, b, c, d, e, np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64))
+    parts = Explanation(np.empty((n, len(HORIZONS))), np.empty((n, len(HORIZONS), len(PARTS)))) if explain else None
+    return Forecast(a, b, c, d, e, np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64), parts)
+
+
+def _copy(part: Any, rows: IntArray, out: Any) -> None:
+    """Put the columns of some rows in their place."""
+    for f in fields(part):
+        value, target = getattr(part, f.name), getattr(out, f.name)
+        if isinstance(value, Explanation):
+            _copy(value, rows, target)
+        elif value is not None:
+            target[rows] = value

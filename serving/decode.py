@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn, TypeVar
 
 import msgspec
@@ -21,6 +21,7 @@ _account = msgspec.json.Decoder(Account)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
+_flag = msgspec.json.Decoder(bool)
 _policy = msgspec.json.Decoder(Policy | None)
 _path = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
@@ -48,16 +49,19 @@ class Accounts:
         Those that could not.
     single : bool
         Whether the request was one account and not a list.
+    explain : bool
+        Whether the answer shall say why P(call) differs from the prior.
     """
 
     accounts: list[Account]
     rows: list[int]
     failures: list[Failure]
     single: bool
+    explain: bool = False
 
 
 def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
-    """Read one account, or ``{"accounts": [...]}``.
+    """Read one account, or ``{"accounts": [...]}``; ``"explain": true`` may stand beside the fields of either.
 
     Parameters
     ----------
@@ -89,6 +93,9 @@ def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
         raise ProblemError(422, error.code, str(error), error.field) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         fields = _envelope(body)
+        if "explain" in fields:
+            explain = _part(_flag, fields.pop("explain"), "explain")
+            return replace(decode_accounts(msgspec.json.encode(fields), max_accounts), explain=explain)
         if "accounts" not in fields:
             _refuse(error)
         unknown = [name for name in fields if name != "accounts"]

@@ -24,6 +24,7 @@ from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
 from models.typing import HORIZONS, MINUTE_NS, BoolArray
 from serving.decode import Accounts
+from serving.explained import explanations
 from serving.model_source import Model
 from serving.problems import ProblemError
 from serving.schemas import AccountPrediction, Market, PredictionResponse, RecommendationResponse, Row
@@ -120,7 +121,7 @@ class Engine:
         for part in parts:
             book, rows = self._book(part, failures)
             if len(book):
-                found += self._answers(book, rows, part, failures)
+                found += self._answers(book, rows, part, failures, request.explain)
         self._refuse_single(request, failures)
         if len(parts) > 1:
             found.sort(key=lambda pair: pair[0])
@@ -218,14 +219,15 @@ class Engine:
         return book, [row for i, row in enumerate(part.rows) if i not in wrong]
 
     def _answers(
-        self, book: Book, rows: list[int], part: _Part, failures: list[Failure]
+        self, book: Book, rows: list[int], part: _Part, failures: list[Failure], explain: bool
     ) -> list[tuple[int, AccountPrediction]]:
         moment = part.moment
-        seen = moment.outlook(book)
+        seen = moment.outlook(book, explain=explain)
         states, when = seen.state.tolist(), _when(moment.as_of)
         table = np.stack([getattr(seen, name) for name in _COLUMNS], axis=-1).tolist()
         ages, flags = seen.age_minutes.tolist(), [flag_names(bits) for bits in seen.flags.tolist()]
         times = [_when(ns) for ns in book.as_of.tolist()]
+        why = explanations(seen.explanation, len(rows))
         answers = []
         for i, row in enumerate(rows):
             if states[i] < 0:
@@ -233,7 +235,7 @@ class Engine:
                 continue
             lines = [Row(h, *line) for h, line in zip(HORIZONS, table[i], strict=True)]
             head = (book.account_id[i], times[i], when, ages[i], STATES[states[i]], flags[i])
-            answers.append((row, AccountPrediction(*head, lines)))
+            answers.append((row, AccountPrediction(*head, lines, why[i])))
         return answers
 
     def _refuse_single(self, request: Accounts, failures: Sequence[Failure]) -> None:

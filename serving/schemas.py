@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from models.account import Account
 from models.errors import Failure
@@ -22,13 +22,15 @@ __all__ = [
     "RecommendationRequest",
     "RecommendationResponse",
     "Row",
+    "RowExplanation",
 ]
 
 
 class AccountBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Several accounts in one request."""
+    """Several accounts in one request; ``explain`` may stand beside the fields of a single account as well."""
 
     accounts: list[Account]
+    explain: bool = False
 
 
 class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +60,18 @@ class Row(Struct, frozen=True, gc=False):
     call_amount_q90: float | None
 
 
+class RowExplanation(Struct, frozen=True, gc=False):
+    """Why P(call) at one horizon differs from the prior: logits that add up, ``logit_prior + parts = logit_p_call``.
+
+    ``parts`` is null where P(call) does not come from the trees: in a call already, or nothing to call.
+    """
+
+    horizon_minutes: int
+    logit_prior: float
+    parts: dict[str, float] | None
+    logit_p_call: float | None
+
+
 class AccountPrediction(Struct, frozen=True, gc=False):
     """What is predicted for one account."""
 
@@ -68,6 +82,7 @@ class AccountPrediction(Struct, frozen=True, gc=False):
     state: str
     flags: list[str]
     rows: list[Row]
+    explanation: list[RowExplanation] | UnsetType = UNSET
 
 
 class PredictionResponse(Struct, frozen=True, kw_only=True):

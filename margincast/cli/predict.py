@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from margincast.cli.inputs import Chunk
     from margincast.cli.markets import MarketWindow
     from models.market import MarketPanel
+    from models.predictor.explain import Explanation
     from serving.model_source import Model as LoadedModel
 
 __all__ = ["model_window", "predict", "prediction_answers"]
@@ -28,11 +29,15 @@ def predict(
     accounts: Accounts, market: Market, model: Model = "models:/margincast@champion", at: At = None, out: Out = None,
     as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance", registry: Registry = None,
     threads: Annotated[int, typer.Option("--threads", help="Chunks of accounts at the same time.", min=1)] = 2,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also why P(call) differs from the prior, part by part, in logits.")
+    ] = False,
 ) -> None:  # fmt: skip
     """P(call), P(liquidation), the prior and the size of a call, one row for each account and horizon.
 
     Accounts stream through in chunks, so memory does not grow with their number. Accounts that cannot be answered are
-    listed in a file beside --out, by line and reason.
+    listed in a file beside --out, by line and reason. With --explain the columns explain_* add up from the logit of the
+    prior to that of P(call).
     """
     from margincast.cli.batch import run_batch
     from margincast.cli.inputs import instant, open_model, read_books
@@ -40,7 +45,7 @@ def predict(
     when = instant("--at", at)
     loaded = open_model(model, registry)
     window = model_window(loaded, market, bar, venue, when)
-    answer = prediction_answers(loaded)
+    answer = prediction_answers(loaded, explain)
     run_batch("Predictions", read_books(accounts, window, when), answer, out, as_json, threads=threads)
 
 
@@ -78,13 +83,36 @@ def model_window(model: LoadedModel, root: Path, bar: str, venue: str, end: int 
     return MarketWindow(root, bar, venue, always=trained, days=days, end=end)
 
 
-def prediction_answers(model: LoadedModel) -> Callable[[Chunk], Answer]:
+def explained(found: Explanation | None) -> dict[str, Any]:
+    """Give the columns of an explanation.
+
+    Parameters
+    ----------
+    found : Explanation or None
+        Of n accounts.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n * 4,)
+        ``explain_prior``, the logit of the prior, then a column a part; nothing where there is no explanation.
+    """
+    from models.predictor.explain import PARTS
+
+    if found is None:
+        return {}
+    parts = {f"explain_{name}": found.parts[:, :, i].ravel() for i, name in enumerate(PARTS)}
+    return {"explain_prior": found.prior.ravel(), **parts}
+
+
+def prediction_answers(model: LoadedModel, explain: bool = False) -> Callable[[Chunk], Answer]:
     """Make the function that answers a chunk.
 
     Parameters
     ----------
     model : Model
         The model; the prior is fitted on the chunk's market where it has none.
+    explain : bool
+        Whether columns say why P(call) differs from the prior.
 
     Returns
     -------
@@ -110,7 +138,7 @@ def prediction_answers(model: LoadedModel) -> Callable[[Chunk], Answer]:
     def answer(chunk: Chunk) -> Answer:
         good = priced(chunk)[0]
         n = len(good.book)
-        seen = forecast(good.book, good.panel, model.predictor, physics(good.panel), num_threads=1)
+        seen = forecast(good.book, good.panel, model.predictor, physics(good.panel), num_threads=1, explain=explain)
         words = {bits: ";".join(flag_names(bits)) for bits in np.unique(seen.flags).tolist()}
         flags = np.array([*(words[bits] for bits in seen.flags.tolist()), ""], object)[:-1]
         columns = {
@@ -118,6 +146,7 @@ def prediction_answers(model: LoadedModel) -> Callable[[Chunk], Answer]:
             "as_of": stamps(np.repeat(good.book.as_of, width)),
             "horizon_minutes": np.tile(np.array(HORIZONS, np.int32), n),
             **{name: getattr(seen, name).ravel() for name in FIGURES},
+            **explained(seen.explanation),
             "model_version": np.full(n * width, model.version, object),
             "flags": np.repeat(flags, width),
         }

@@ -63,9 +63,29 @@ class Calibration:
         >>> Calibration()(np.array([0.0])).tolist()
         [0.5]
         """
+        return sigmoid(self.logit(logit))
+
+    def logit(self, logit: FloatArray) -> FloatArray:
+        """Calibrate logits and stay on their scale.
+
+        Parameters
+        ----------
+        logit : ndarray of float, any shape
+            Raw logits; NaN stays NaN.
+
+        Returns
+        -------
+        ndarray of float, same shape
+            Calibrated logits; the same array for the identity.
+
+        Examples
+        --------
+        >>> Calibration("platt", 0.5, 0.5, 1.0).logit(np.array([2.0])).tolist()
+        [2.0]
+        """
         if self.kind == "identity":
-            return sigmoid(logit)
-        return sigmoid(self.a * _log_p(logit) - self.b * _log_p(-logit) + self.c)
+            return logit
+        return np.asarray(self.a * _log_p(logit) - self.b * _log_p(-logit) + self.c, np.float64)
 
     def as_dict(self) -> dict[str, str | float]:
         """Give the fields for JSON."""

@@ -17,23 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.errors import InputError, ModelError, SchemaMismatchError
+from models.errors import InputError, SchemaMismatchError
 from models.predictor.calibration import Calibration
+from models.predictor.explain import Explanation, group_sums
 from models.predictor.size import SizeModel
-from models.predictor.trees import FlatTrees, flatten_trees
+from models.predictor.trees import FlatTrees
 from models.prior import PriorModel
 from models.typing import HORIZONS, Float32Array, FloatArray
 
 if TYPE_CHECKING:
     import lightgbm
 
-__all__ = ["CHUNK_ROWS", "FORMAT", "PRIOR_CLIP", "MarginCallPredictor", "logit", "schema_hash"]
+__all__ = ["CHUNK_ROWS", "PRIOR_CLIP", "MarginCallPredictor", "coherent", "logit", "schema_hash"]
 
-FORMAT = 1
 PRIOR_CLIP = 1e-5
 CHUNK_ROWS = 65_536
 SMALL_ROWS = 4096
-FILES = ("booster.txt", "bundle.json", "prior.npz")
 
 
 def logit(p: FloatArray) -> FloatArray:
@@ -188,6 +187,31 @@ class MarginCallPredictor:
         """
         return coherent(self.calibration(self.raw_logit(x, prior_p, num_threads)))
 
+    def explain(self, x: Float32Array, prior_p: FloatArray) -> Explanation:
+        """Take the forecasts apart, see `models.predictor.explain`.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (n * 4, K)
+            Design matrix, account-major, then horizon.
+        prior_p : ndarray of float, shape (n, 4)
+            Prior probabilities.
+
+        Returns
+        -------
+        Explanation
+            Parts that add up from the prior's logit to that of :meth:`predict`.
+
+        Raises
+        ------
+        InputError
+            If a column of the model has no group.
+        """
+        start, raw = logit(prior_p), self.raw_logit(x, prior_p)
+        calibrated = self.calibration.logit(raw)
+        steps = np.stack([calibrated - raw, np.maximum.accumulate(calibrated, axis=1) - calibrated], axis=2)
+        return Explanation(start, np.concatenate([group_sums(self.booster, x, self.feature_names), steps], axis=2))
+
     def save(self, folder: str | Path) -> Path:
         """Write the bundle: trees as text, the rest as JSON, the prior as arrays.
 
@@ -201,23 +225,9 @@ class MarginCallPredictor:
         Path
             The folder.
         """
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        text = self.booster.model_to_string()
-        record = {
-            "format": FORMAT,
-            "feature_names": list(self.feature_names),
-            "horizons": list(HORIZONS),
-            "schema_hash": schema_hash(self.feature_names),
-            "booster_sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "calibration": self.calibration.as_dict(),
-            "size": self.size.as_dict(),
-            "metadata": dict(self.metadata),
-        }
-        (target / FILES[0]).write_text(text, encoding="utf-8", newline="\n")
-        (target / FILES[1]).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        np.savez_compressed(target / FILES[2], **self.prior.to_arrays())
-        return target
+        from models.predictor.store import save_bundle
+
+        return save_bundle(self, folder)
 
     @classmethod
     def load(cls, folder: str | Path, feature_names: Sequence[str] | None = None) -> MarginCallPredictor:
@@ -242,33 +252,9 @@ class MarginCallPredictor:
         SchemaMismatchError
             If the columns differ.
         """
-        import lightgbm as lgb
+        from models.predictor.store import load_bundle
 
-        source = Path(folder)
-        record = _read_record(source)
-        names = tuple(record["feature_names"])
-        if record["schema_hash"] != schema_hash(names) or record["horizons"] != list(HORIZONS):
-            raise SchemaMismatchError(
-                f"{source / FILES[1]}: expected horizons {list(HORIZONS)} and the schema hash of its own columns, "
-                f"was {record['horizons']}, {record['schema_hash'][:12]}; train the model again"
-            )
-        if feature_names is not None:
-            check_columns(names, tuple(feature_names))
-        text = (source / FILES[0]).read_text(encoding="utf-8")
-        if hashlib.sha256(text.encode()).hexdigest() != record["booster_sha256"]:
-            raise ModelError(f"{source / FILES[0]}: expected the trees that bundle.json names, was another file")
-        with np.load(source / FILES[2], allow_pickle=False) as arrays:
-            prior = PriorModel.from_arrays({name: arrays[name] for name in arrays.files})
-        booster = lgb.Booster(model_str=text)
-        return cls(
-            booster,
-            prior,
-            names,
-            Calibration.from_dict(record["calibration"]),
-            SizeModel.from_dict(record["size"]),
-            record["metadata"],
-            flatten_trees(booster),
-        )
+        return load_bundle(folder, feature_names)
 
 
 def coherent(p: FloatArray) -> FloatArray:
@@ -290,51 +276,3 @@ def coherent(p: FloatArray) -> FloatArray:
     [[0.1, 0.3, 0.3, 0.4]]
     """
     return np.asarray(np.maximum.accumulate(p, axis=1), dtype=np.float64)
-
-
-def check_columns(trained: tuple[str, ...], given: tuple[str, ...]) -> None:
-    """Refuse columns other than those of the training, and say which differ.
-
-    Parameters
-    ----------
-    trained, given : tuple of str
-        Names, in order.
-
-    Raises
-    ------
-    SchemaMismatchError
-        If names or their order differ.
-
-    Examples
-    --------
-    >>> check_columns(("a",), ("b",))
-    Traceback (most recent call last):
-    ...
-    models.errors.SchemaMismatchError: features: expected the columns of the training, was without 'a', with 'b' in excess; train the model again or use the version of the library that trained it
-    """  # noqa: E501
-    if trained == given:
-        return
-    missing, excess = [n for n in trained if n not in given], [n for n in given if n not in trained]
-    parts = []
-    if missing:
-        parts.append(f"without {', '.join(map(repr, missing[:5]))}")
-    if excess:
-        parts.append(f"with {', '.join(map(repr, excess[:5]))} in excess")
-    raise SchemaMismatchError(
-        f"features: expected the columns of the training, was {', '.join(parts) or 'in another order'}; "
-        "train the model again or use the version of the library that trained it"
-    )
-
-
-def _read_record(source: Path) -> dict[str, Any]:
-    missing = [name for name in FILES if not (source / name).is_file()]
-    if missing:
-        raise ModelError(f"{source}: expected a model bundle ({', '.join(FILES)}), was without {', '.join(missing)}")
-    try:
-        record = json.loads((source / FILES[1]).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{source / FILES[1]}: expected JSON, was broken ({error})") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        found = record.get("format") if isinstance(record, dict) else type(record).__name__
-        raise ModelError(f"{source / FILES[1]}: expected format {FORMAT}, was {found!r}")
-    return record

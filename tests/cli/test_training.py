@@ -1,6 +1,7 @@
 """Training, evaluation and the demo through the command line, as small as they get."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from features.sources import load_panel, simulate_market, write_panel
 from features.sources.accounts import write_account_columns
 from features.sources.times import iso
+from models.predictor.explain import PARTS
 from models.typing import DAY_NS
 from tests.cli.conftest import Run
 
@@ -77,6 +79,14 @@ def test_train_evaluate_predict_from_the_registry(run: Run, long_market: Path, t
     rows = json.loads(done.stdout)["rows"]
     assert {row["model_version"] for row in rows} == {"margincast/1"}
     assert {row["flags"] for row in rows} == {""}
+
+    done = run("predict", accounts, "--market", long_market, "--registry", home, "--explain", "--json")
+    assert done.exit_code == 0, (done.stderr, done.exception)
+    for plain, row in zip(rows, json.loads(done.stdout)["rows"], strict=True):
+        parts = [row.pop(f"explain_{name}") for name in PARTS]
+        logit = row.pop("explain_prior") + sum(part or 0.0 for part in parts)
+        assert row == plain
+        assert None in parts or 1 / (1 + math.exp(-logit)) == pytest.approx(row["p_call"], abs=1e-9)
 
     early = run("evaluate", "--market", long_market, "--model", folder, "--from", "2022-02-01")
     assert early.exit_code == 2

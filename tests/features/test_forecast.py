@@ -148,3 +148,26 @@ def test_without_a_model_the_prior_answers_and_says_so(market: MarketPanel, pred
 def test_before_the_first_bar_is_an_error(market: MarketPanel, predictor: MarginCallPredictor) -> None:
     with pytest.raises(MissingMarketError, match="first is later"):
         moment_at(market, market.start, predictor.prior, predictor)
+
+
+def test_explanations_add_up_and_change_nothing(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    book = _book(market, 3000, 0.5, 0.1, 0.05, 0.001)
+    plain, seen = forecast(book, market, predictor), forecast(book, market, predictor, explain=True)
+    np.testing.assert_array_equal(plain.p_call, seen.p_call)
+    assert plain.explanation is None
+    assert seen.explanation is not None
+    np.testing.assert_allclose(seen.explanation.probability()[:3], seen.p_call[:3], atol=1e-9)
+    assert np.isnan(seen.explanation.parts[3]).all()  # in a call already: P is 1, whatever the trees say
+    assert forecast(book, market, None, predictor.prior, explain=True).explanation is None
+
+
+def test_explanations_of_several_instants_keep_their_rows(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    price = market.close[0]
+    accounts = [
+        account([position(quantity=1.0, entry_price=price[r])], 0.06 * price[r], as_of=_when(market, r))
+        for r in (3200, 3000)
+    ]
+    book, _ = Book.from_accounts(accounts, market.assets)
+    seen = forecast(book, market, predictor, explain=True)
+    assert seen.explanation is not None
+    np.testing.assert_allclose(seen.explanation.probability(), seen.p_call, atol=1e-9)

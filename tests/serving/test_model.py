@@ -13,6 +13,7 @@ import pytest
 from features.build import FEATURE_NAMES, MONOTONE
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor
+from models.predictor.explain import PARTS
 from models.prior import PriorModel
 from serving.app import create_app
 from serving.model_source import load_model
@@ -87,3 +88,26 @@ def test_other_columns_are_refused(bundle: Path, tmp_path: Path) -> None:
         (tmp_path / path.name).write_bytes(text)
     with pytest.raises(Exception, match="schema hash"):
         load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("shape", ["flat", "list"])
+def test_explanations_are_given_when_asked_for(modelled: Client, request_json: dict[str, Any], shape: str) -> None:
+    asked = {"accounts": [request_json]} if shape == "list" else request_json
+    (plain,) = modelled.post("/v1/predictions", asked).json()["predictions"]
+    (found,) = modelled.post("/v1/predictions", asked | {"explain": True}).json()["predictions"]
+    assert "explanation" not in plain
+    for row, why in zip(found["rows"], found.pop("explanation"), strict=True):
+        assert list(why["parts"]) == list(PARTS)
+        assert why["horizon_minutes"] == row["horizon_minutes"]
+        assert why["logit_prior"] + sum(why["parts"].values()) == pytest.approx(why["logit_p_call"], abs=1e-9)
+        assert 1 / (1 + np.exp(-why["logit_p_call"])) == pytest.approx(row["p_call"], abs=1e-9)
+    assert found == plain
+    assert modelled.post("/v1/predictions", asked | {"explain": False}).json()["predictions"] == [plain]
+
+
+def test_a_wrong_explain_is_named(modelled: Client, request_json: dict[str, Any]) -> None:
+    for body in (request_json | {"explain": "yes"}, {"accounts": [], "explain": 1}):
+        answer = modelled.post("/v1/predictions", body)
+        assert (answer.status_code, answer.json()["field"]) == (422, "explain")
+    answer = modelled.post("/v1/predictions", request_json | {"explain": True, "leverage": 3})
+    assert (answer.status_code, answer.json()["field"]) == (422, "leverage")

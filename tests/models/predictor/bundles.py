@@ -27,4 +27,5 @@ def predictor(**more: object) -> MarginCallPredictor:
     booster = lgb.train(settings, lgb.Dataset(x, y), 12)
     prior = PriorModel.fit(walk(24 * 80, seed=5), paths=64)
     fields = {"calibration": Calibration("platt", 0.9, 0.9, 0.05), "size": SizeModel(count=(1, 2, 3, 4))}
-    return MarginCallPredictor(booster, prior, NAMES, **{**fields, "metadata": {"ruleset": "generic-linear"}, **more})
+    fields |= {"feature_names": NAMES, "metadata": {"ruleset": "generic-linear"}}
+    return MarginCallPredictor(booster, prior, **{**fields, **more})

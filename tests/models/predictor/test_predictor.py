@@ -7,7 +7,8 @@ import pytest
 
 from models.errors import InputError, ModelError, SchemaMismatchError
 from models.predictor import Calibration, MarginCallPredictor
-from models.predictor.predictor import FILES, logit
+from models.predictor.predictor import logit
+from models.predictor.store import FILES
 from tests.models.predictor.bundles import NAMES, predictor, rows
 
 

@@ -1,0 +1,157 @@
+"""A predictor as a folder of data: trees as text, the prior as arrays, the rest as JSON. Nothing in it is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.errors import ModelError, SchemaMismatchError
+from models.predictor.calibration import Calibration
+from models.predictor.predictor import MarginCallPredictor, schema_hash
+from models.predictor.size import SizeModel
+from models.predictor.trees import flatten_trees
+from models.prior import PriorModel
+from models.typing import HORIZONS
+
+__all__ = ["FILES", "FORMAT", "check_columns", "load_bundle", "save_bundle"]
+
+FORMAT = 1
+FILES = ("booster.txt", "bundle.json", "prior.npz")
+
+
+def save_bundle(model: MarginCallPredictor, folder: str | Path) -> Path:
+    """Write a predictor to a folder.
+
+    Parameters
+    ----------
+    model : MarginCallPredictor
+        The predictor.
+    folder : str or Path
+        Created if it is not there; files of the same names are replaced.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    text = model.booster.model_to_string()
+    record = {
+        "format": FORMAT,
+        "feature_names": list(model.feature_names),
+        "horizons": list(HORIZONS),
+        "schema_hash": schema_hash(model.feature_names),
+        "booster_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "calibration": model.calibration.as_dict(),
+        "size": model.size.as_dict(),
+        "metadata": dict(model.metadata),
+    }
+    (target / FILES[0]).write_text(text, encoding="utf-8", newline="\n")
+    (target / FILES[1]).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    np.savez_compressed(target / FILES[2], **model.prior.to_arrays())
+    return target
+
+
+def load_bundle(folder: str | Path, feature_names: Sequence[str] | None = None) -> MarginCallPredictor:
+    """Read a predictor from a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What :func:`save_bundle` wrote.
+    feature_names : sequence of str, optional
+        The columns that the caller will give; checked against those of the training.
+
+    Returns
+    -------
+    MarginCallPredictor
+        The predictor, with bit-equal predictions.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or broken.
+    SchemaMismatchError
+        If the columns differ.
+    """
+    import lightgbm as lgb
+
+    source = Path(folder)
+    record = _read_record(source)
+    names = tuple(record["feature_names"])
+    if record["schema_hash"] != schema_hash(names) or record["horizons"] != list(HORIZONS):
+        raise SchemaMismatchError(
+            f"{source / FILES[1]}: expected horizons {list(HORIZONS)} and the schema hash of its own columns, "
+            f"was {record['horizons']}, {record['schema_hash'][:12]}; train the model again"
+        )
+    if feature_names is not None:
+        check_columns(names, tuple(feature_names))
+    text = (source / FILES[0]).read_text(encoding="utf-8")
+    if hashlib.sha256(text.encode()).hexdigest() != record["booster_sha256"]:
+        raise ModelError(f"{source / FILES[0]}: expected the trees that bundle.json names, was another file")
+    with np.load(source / FILES[2], allow_pickle=False) as arrays:
+        prior = PriorModel.from_arrays({name: arrays[name] for name in arrays.files})
+    booster = lgb.Booster(model_str=text)
+    return MarginCallPredictor(
+        booster,
+        prior,
+        names,
+        Calibration.from_dict(record["calibration"]),
+        SizeModel.from_dict(record["size"]),
+        record["metadata"],
+        flatten_trees(booster),
+    )
+
+
+def check_columns(trained: tuple[str, ...], given: tuple[str, ...]) -> None:
+    """Refuse columns other than those of the training, and say which differ.
+
+    Parameters
+    ----------
+    trained, given : tuple of str
+        Names, in order.
+
+    Raises
+    ------
+    SchemaMismatchError
+        If names or their order differ.
+
+    Examples
+    --------
+    >>> check_columns(("a",), ("b",))
+    Traceback (most recent call last):
+    ...
+    models.errors.SchemaMismatchError: features: expected the columns of the training, was without 'a', with 'b' in excess; train the model again or use the version of the library that trained it
+    """  # noqa: E501
+    if trained == given:
+        return
+    missing, excess = [n for n in trained if n not in given], [n for n in given if n not in trained]
+    parts = []
+    if missing:
+        parts.append(f"without {', '.join(map(repr, missing[:5]))}")
+    if excess:
+        parts.append(f"with {', '.join(map(repr, excess[:5]))} in excess")
+    raise SchemaMismatchError(
+        f"features: expected the columns of the training, was {', '.join(parts) or 'in another order'}; "
+        "train the model again or use the version of the library that trained it"
+    )
+
+
+def _read_record(source: Path) -> dict[str, Any]:
+    missing = [name for name in FILES if not (source / name).is_file()]
+    if missing:
+        raise ModelError(f"{source}: expected a model bundle ({', '.join(FILES)}), was without {', '.join(missing)}")
+    try:
+        record = json.loads((source / FILES[1]).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{source / FILES[1]}: expected JSON, was broken ({error})") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else type(record).__name__
+        raise ModelError(f"{source / FILES[1]}: expected format {FORMAT}, was {found!r}")
+    return record
