@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from features.answer import BIT, FLAGS, Forecast, copy_rows, empty_forecast, flag_names
 from features.build import FEATURE_NAMES, design_matrix
 from features.market import market_row
 from models.book import Book, BookArrays
@@ -17,90 +18,22 @@ from models.margin.levels import STATES, margin_levels
 from models.margin.valuation import Volatility, implied_level, valued
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor, SizeModel, size_inputs
-from models.predictor.explain import PARTS, Explanation
+from models.predictor.explain import Explanation
+from models.predictor.fallback import Fallback
 from models.prior import PriorModel, PriorState
-from models.typing import HORIZONS, MINUTE_NS, BoolArray, FloatArray, IntArray
+from models.typing import HORIZONS, MINUTE_NS, BoolArray, Float32Array, FloatArray, IntArray
 from models.volatility.month import month_volatility
 
 __all__ = ["FLAGS", "Forecast", "Moment", "flag_names", "forecast", "moment_at"]
 
-FLAGS: Final = (
-    "prior_only",
-    "in_sample",
-    "no_positions",
-    "stale_market",
-    "gap",
-    "no_price",
-    "in_call",
-    "proxy_paths",
-    "future_as_of",
-    "modelled_volatility",
-)
-"""What an answer may carry, in the order of the bits of `Forecast.flags`.
 
-``prior_only`` no model, the physics answers; ``in_sample`` the model was fitted on data after this instant;
-``no_positions`` nothing can be called; ``stale_market`` the price is older than the ruleset allows; ``gap`` the
-newest bar of an asset is missing; ``no_price`` an asset has no price (all figures NaN); ``in_call`` equity is below
-the call requirement now; ``proxy_paths`` an asset has too little history and moves with the market in the prior;
-``future_as_of`` the account is dated after the newest bar by more than the ruleset's limit; ``modelled_volatility`` an
-option is valued at a volatility that no index and no quote stands behind.
-"""
-_BIT: Final = {name: 1 << i for i, name in enumerate(FLAGS)}
+class _Scored(NamedTuple):
+    """P(breach) of each level, and what is said of the input: flags ``novel`` and those of the fall-back."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Forecast:
-    """What is predicted for n accounts; amounts in account currency, NaN where ``no_price``.
-
-    Parameters
-    ----------
-    p_call, p_liquidation : ndarray, shape (n, 4)
-        Probability of a call, of a liquidation, within each horizon.
-    prior : ndarray, shape (n, 4)
-        The prior's P(call).
-    call_amount_q50, call_amount_q90 : ndarray, shape (n, 4)
-        Quantiles of the call amount given a call within the horizon.
-    age_minutes : ndarray, shape (n,)
-        Age of the oldest price the account depends on, at its own instant.
-    flags : ndarray of int64, shape (n,)
-        Bits of `FLAGS`.
-    state : ndarray of int64, shape (n,)
-        Margin state now, index into `models.margin.levels.STATES`; -1 where ``no_price``.
-    explanation : Explanation or None
-        Parts of P(call) where they were asked for and a model answers; NaN where P does not come from the trees: in a
-        call already, without positions, without a price.
-    """
-
-    p_call: FloatArray
-    p_liquidation: FloatArray
-    prior: FloatArray
-    call_amount_q50: FloatArray
-    call_amount_q90: FloatArray
-    age_minutes: FloatArray
-    flags: IntArray
-    state: IntArray
-    explanation: Explanation | None = None
-
-
-def flag_names(bits: int) -> list[str]:
-    """Flags of one account in words.
-
-    Parameters
-    ----------
-    bits : int
-        One value of `Forecast.flags`.
-
-    Returns
-    -------
-    list of str
-        Names out of `FLAGS`.
-
-    Examples
-    --------
-    >>> flag_names(5)
-    ['prior_only', 'no_positions']
-    """
-    return [name for name in FLAGS if bits & _BIT[name]]
+    p: list[FloatArray]
+    novelty: FloatArray
+    unusual: IntArray
+    bits: IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +66,8 @@ class Moment:
         Assets without an index.
     panel : MarketPanel
         The bars behind it.
+    fallback : Fallback, optional
+        When the prior answers in place of the model.
     """
 
     as_of: int
@@ -147,6 +82,7 @@ class Moment:
     implied: FloatArray
     modelled: BoolArray
     panel: MarketPanel
+    fallback: Fallback = field(default_factory=Fallback)
 
     def valued(self, book: Book) -> Book:
         """Give a book with options or scenario margin its sheets at this moment."""
@@ -163,7 +99,7 @@ class Moment:
         """P(call), shape (n, 4)."""
         book = self.valued(book)
         factors = (book.arrays.account_call_factor,)
-        return self._levels(book, self._physics(book, factors), factors)[0]
+        return self._levels(book, self._physics(book, factors), factors, self.ages(book)).p[0]
 
     def outlook(self, book: Book, num_threads: int | None = None, explain: bool = False) -> Forecast:
         """Predict everything for accounts whose prices are known.
@@ -186,7 +122,9 @@ class Moment:
         book = self.valued(book)
         factors = (book.arrays.account_call_factor, np.ones(len(book)))
         physics = self._physics(book, factors)
-        p_call, p_liquidation = self._levels(book, physics, factors, num_threads)
+        ages = self.ages(book)
+        scored = self._levels(book, physics, factors, ages, num_threads)
+        p_call, p_liquidation = scored.p
         prior = np.ascontiguousarray(physics[:, 0])
         levels = margin_levels(book, self.price)
         in_call = levels.gap_call < 0
@@ -199,11 +137,11 @@ class Moment:
         if unknown.any():
             for table in (p_call, liquidation, prior, q50, q90):
                 table[unknown] = np.nan
-        ages = self.ages(book)
-        flags = self._flags(book, ages, unknown, in_call)
-        flags[guessed] |= _BIT["modelled_volatility"]
-        parts = self._explain(book, prior, p_call) if explain else None
-        return Forecast(p_call, liquidation, prior, q50, q90, ages, flags, levels.state, parts)
+        flags = self._flags(book, ages, unknown, in_call) | scored.bits
+        flags[guessed] |= BIT["modelled_volatility"]
+        parts = self._explain(book, prior, p_call, scored.bits) if explain else None
+        state = levels.state
+        return Forecast(p_call, liquidation, prior, q50, q90, ages, flags, state, scored.novelty, scored.unusual, parts)
 
     def ages(self, book: Book) -> FloatArray:
         """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""
@@ -223,17 +161,17 @@ class Moment:
 
     def _flags(self, book: Book, ages: FloatArray, unknown: BoolArray, in_call: BoolArray) -> IntArray:
         late = (book.as_of - self.as_of) / MINUTE_NS
-        whole = _BIT["prior_only"] if self.predictor is None else 0
-        whole |= _BIT["in_sample"] if self.as_of < self.prior.fitted_until else 0
+        whole = BIT["prior_only"] if self.predictor is None else 0
+        whole |= BIT["in_sample"] if self.as_of < self.prior.fitted_until else 0
         bits = np.full(len(book), whole, np.int64)
-        bits[~book.holds_positions()] |= _BIT["no_positions"]
-        bits[ages > book.stale_after_minutes] |= _BIT["stale_market"]
-        bits[ages - late > 1e-6] |= _BIT["gap"]
-        bits[unknown] |= _BIT["no_price"]
-        bits[in_call] |= _BIT["in_call"]
-        bits[late > book.stale_after_minutes] |= _BIT["future_as_of"]
+        bits[~book.holds_positions()] |= BIT["no_positions"]
+        bits[ages > book.stale_after_minutes] |= BIT["stale_market"]
+        bits[ages - late > 1e-6] |= BIT["gap"]
+        bits[unknown] |= BIT["no_price"]
+        bits[in_call] |= BIT["in_call"]
+        bits[late > book.stale_after_minutes] |= BIT["future_as_of"]
         if self.proxy.any():
-            bits[book.unit_account()[book.unit_of_leg()[self.proxy[book.arrays.leg_asset]]]] |= _BIT["proxy_paths"]
+            bits[book.unit_account()[book.unit_of_leg()[self.proxy[book.arrays.leg_asset]]]] |= BIT["proxy_paths"]
         return bits
 
     def _physics(self, book: Book, factors: tuple[FloatArray, ...]) -> FloatArray:
@@ -241,23 +179,45 @@ class Moment:
         return self.prior.probability(book, self.price, self.state, np.column_stack(factors))
 
     def _levels(
-        self, book: Book, prior: FloatArray, factors: tuple[FloatArray, ...], num_threads: int | None = None
-    ) -> list[FloatArray]:
+        self,
+        book: Book,
+        prior: FloatArray,
+        factors: tuple[FloatArray, ...],
+        ages: FloatArray,
+        num_threads: int | None = None,
+    ) -> _Scored:
         """P(breach) of each level; the trees are asked once for all levels."""
         n, m = len(book), len(factors)
         if self.predictor is None or self.features is None:
-            return [prior[:, i].copy() for i in range(m)]
+            none = np.full((n, 3), -1, np.int64)
+            return _Scored([prior[:, i].copy() for i in range(m)], np.full(n, np.nan), none, np.zeros(n, np.int64))
         x = np.empty((n, m, len(HORIZONS), len(FEATURE_NAMES)), np.float32)  # the rows of an account side by side
         for i, k in enumerate(factors):
             level = np.ascontiguousarray(prior[:, i])
-            rows = design_matrix(book, self.price, self.features, self.state.sigma, level, k)
-            x[:, i] = rows.reshape(n, len(HORIZONS), -1)
-        both = self.predictor.predict(x.reshape(-1, len(FEATURE_NAMES)), prior.reshape(-1, len(HORIZONS)), num_threads)
-        p = both.reshape(n, m, len(HORIZONS))
-        p[~book.holds_positions() & (prior[:, 0, -1] == 0)] = 0.0
-        return [np.ascontiguousarray(p[:, i]) for i in range(m)]
+            design = design_matrix(book, self.price, self.features, self.state.sigma, level, k)
+            x[:, i] = design.reshape(n, len(HORIZONS), -1)
+        first, holds = x[:, 0, 0], book.holds_positions()
+        novelty, missing = self.predictor.novelty_of(first)
+        both = self.predictor.predict(
+            x.reshape(-1, len(FEATURE_NAMES)), prior.reshape(-1, len(HORIZONS)), num_threads, np.repeat(novelty, m)
+        ).reshape(n, m, len(HORIZONS))
+        both[~holds & (prior[:, 0, -1] == 0)] = 0.0
+        bits = np.where(holds & self.fallback.missing(missing), BIT["missing_features"], 0)
+        bits |= np.where(self.fallback.stale(ages), BIT["stale_features"], 0)
+        np.copyto(both, prior, where=(bits != 0)[:, None, None])
+        unusual = self._unusual(self.predictor, first, holds & (novelty > 1.0), bits)
+        return _Scored([np.ascontiguousarray(both[:, i]) for i in range(m)], novelty, unusual, bits)
 
-    def _explain(self, book: Book, prior: FloatArray, p_call: FloatArray) -> Explanation | None:
+    @staticmethod
+    def _unusual(predictor: MarginCallPredictor, x: Float32Array, novel: BoolArray, bits: IntArray) -> IntArray:
+        """Flag what is novel, and name the columns that are furthest out; shape (n, 3)."""
+        out = np.full((len(x), 3), -1, np.int64)
+        if novel.any():
+            bits[novel] |= BIT["novel"]
+            out[novel] = predictor.unusual(x[novel])
+        return out
+
+    def _explain(self, book: Book, prior: FloatArray, p_call: FloatArray, bits: IntArray) -> Explanation | None:
         """Parts of P(call); NaN where it does not come from the trees."""
         if self.predictor is None or self.features is None:
             return None
@@ -265,6 +225,7 @@ class Moment:
         x = design_matrix(book, self.price, self.features, self.state.sigma, prior, factor)
         found = self.predictor.explain(x, prior)
         found.parts[np.isnan(p_call) | (p_call <= 0.0) | (p_call >= 1.0)] = np.nan
+        found.parts[(bits & (BIT["missing_features"] | BIT["stale_features"])) != 0] = np.nan
         return found
 
 
@@ -284,7 +245,13 @@ def _oldest(b: BookArrays, newest: float, closed: FloatArray, out: FloatArray) -
         out[n] = found
 
 
-def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: MarginCallPredictor | None) -> Moment:
+def moment_at(
+    panel: MarketPanel,
+    as_of: int,
+    prior: PriorModel,
+    predictor: MarginCallPredictor | None,
+    fallback: Fallback | None = None,
+) -> Moment:
     """Prepare an instant.
 
     Parameters
@@ -297,6 +264,8 @@ def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: Marg
         The physics.
     predictor : MarginCallPredictor or None
         The full predictor.
+    fallback : Fallback, optional
+        When the prior answers in its place.
 
     Returns
     -------
@@ -328,6 +297,7 @@ def moment_at(panel: MarketPanel, as_of: int, prior: PriorModel, predictor: Marg
         implied=implied,
         modelled=modelled,
         panel=panel,
+        fallback=fallback or Fallback(),
     )
 
 
@@ -338,6 +308,7 @@ def forecast(
     prior: PriorModel | None = None,
     num_threads: int | None = None,
     explain: bool = False,
+    fallback: Fallback | None = None,
 ) -> Forecast:
     """Predict for accounts, each at its own instant.
 
@@ -355,6 +326,8 @@ def forecast(
         Threads of the trees.
     explain : bool
         Whether to take P(call) apart.
+    fallback : Fallback, optional
+        When the prior answers in place of the model.
 
     Returns
     -------
@@ -369,39 +342,15 @@ def forecast(
     physics = predictor.prior if predictor is not None else (prior or PriorModel.fit(panel))
     bars = np.minimum(panel.row_closed(book.as_of), panel.n_bars - 1)
     distinct, group = np.unique(bars, return_inverse=True)
+
+    def at(bar: int, part: Book) -> Forecast:
+        close = panel.start + (bar + 1) * panel.step
+        return moment_at(panel, close, physics, predictor, fallback).outlook(part, num_threads, explain)
+
     if len(distinct) == 1:
-        return _at_bar(book, panel, int(distinct[0]), physics, predictor, num_threads, explain)
-    out = _empty(len(book), explain and predictor is not None)
+        return at(int(distinct[0]), book)
+    out = empty_forecast(len(book), explain and predictor is not None)
     for i, bar in enumerate(distinct.tolist()):
         rows = np.flatnonzero(group == i)
-        _copy(_at_bar(book.take(rows), panel, bar, physics, predictor, num_threads, explain), rows, out)
+        copy_rows(at(bar, book.take(rows)), rows, out)
     return out
-
-
-def _at_bar(
-    book: Book,
-    panel: MarketPanel,
-    bar: int,
-    prior: PriorModel,
-    predictor: MarginCallPredictor | None,
-    num_threads: int | None,
-    explain: bool,
-) -> Forecast:
-    moment = moment_at(panel, panel.start + (bar + 1) * panel.step, prior, predictor)
-    return moment.outlook(book, num_threads, explain)
-
-
-def _empty(n: int, explain: bool) -> Forecast:
-    a, b, c, d, e = (np.full((n, len(HORIZONS)), np.nan) for _ in range(5))
-    parts = Explanation(np.empty((n, len(HORIZONS))), np.empty((n, len(HORIZONS), len(PARTS)))) if explain else None
-    return Forecast(a, b, c, d, e, np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64), parts)
-
-
-def _copy(part: Any, rows: IntArray, out: Any) -> None:
-    """Put the columns of some rows in their place."""
-    for f in fields(part):
-        value, target = getattr(part, f.name), getattr(out, f.name)
-        if isinstance(value, Explanation):
-            _copy(value, rows, target)
-        elif value is not None:
-            target[rows] = value

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from features.forecast import Moment, flag_names, moment_at
+from features.answer import flag_names
+from features.forecast import Moment, moment_at
 from models.account import Account, Collateral, Position
 from models.book import Book
 from models.book_small import BookMaker
@@ -20,11 +21,12 @@ from models.instrument import parse_symbol
 from models.margin.levels import STATES
 from models.margin.rulesets.loader import ruleset_model
 from models.market import MarketPanel
+from models.predictor.fallback import Fallback
 from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
 from models.typing import HORIZONS, MINUTE_NS, BoolArray
 from serving.decode import Accounts
-from serving.explained import explanations
+from serving.explained import described, explanations
 from serving.model_source import Model
 from serving.problems import ProblemError
 from serving.schemas import AccountPrediction, Market, PredictionResponse, RecommendationResponse, Row
@@ -58,13 +60,22 @@ class Engine:
         Nanoseconds since the epoch now.
     skew_seconds : float
         How far ahead of the clock an account may be.
+    fallback : Fallback, optional
+        When the prior answers in place of the model.
 
     Notes
     -----
     An account is answered on the market that was known at its ``as_of``: on the newest bar, or on an earlier one.
     """
 
-    def __init__(self, panel: MarketPanel, model: Model, clock: Callable[[], int], skew_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        panel: MarketPanel,
+        model: Model,
+        clock: Callable[[], int],
+        skew_seconds: float = 60.0,
+        fallback: Fallback | None = None,
+    ) -> None:
         self.panel = panel
         self.model = model
         self._clock = clock
@@ -73,7 +84,11 @@ class Engine:
         self._maker = BookMaker(panel.assets)
         self._lock = threading.Lock()
         self._moments: OrderedDict[int, Moment] = OrderedDict()
-        self._newest = moment_at(panel, panel.end, self._prior, model.predictor)
+        self._fallback = fallback or Fallback()
+        self._newest = self._moment_at(panel.end)
+
+    def _moment_at(self, as_of: int) -> Moment:
+        return moment_at(self.panel, as_of, self._prior, self.model.predictor, self._fallback)
 
     def warm(self) -> None:
         """Compile the kernels, so that the first request is as fast as the next."""
@@ -201,7 +216,7 @@ class Engine:
         with self._lock:
             moment = self._moments.get(row)
             if moment is None:
-                moment = self._moments[row] = moment_at(self.panel, as_of, self._prior, self.model.predictor)
+                moment = self._moments[row] = self._moment_at(as_of)
                 while len(self._moments) > _MOMENTS:
                     self._moments.popitem(last=False)
             self._moments.move_to_end(row)
@@ -225,7 +240,8 @@ class Engine:
         seen = moment.outlook(book, explain=explain)
         states, when = seen.state.tolist(), _when(moment.as_of)
         table = np.stack([getattr(seen, name) for name in _COLUMNS], axis=-1).tolist()
-        ages, flags = seen.age_minutes.tolist(), [flag_names(bits) for bits in seen.flags.tolist()]
+        ages, bits = seen.age_minutes.tolist(), seen.flags.tolist()
+        inputs = described(seen)
         times = [_when(ns) for ns in book.as_of.tolist()]
         why = explanations(seen.explanation, len(rows))
         answers = []
@@ -234,8 +250,8 @@ class Engine:
                 failures.append(_unpriced(book, i, row, moment))
                 continue
             lines = [Row(h, *line) for h, line in zip(HORIZONS, table[i], strict=True)]
-            head = (book.account_id[i], times[i], when, ages[i], STATES[states[i]], flags[i])
-            answers.append((row, AccountPrediction(*head, lines, why[i])))
+            head = (book.account_id[i], times[i], when, ages[i], STATES[states[i]], flag_names(bits[i]))
+            answers.append((row, AccountPrediction(*head, lines, *inputs[i], why[i])))
         return answers
 
     def _refuse_single(self, request: Accounts, failures: Sequence[Failure]) -> None:

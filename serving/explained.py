@@ -1,4 +1,4 @@
-"""Explanations as they go over the wire."""
+"""Who answers, how unusual the input is, and explanations, as they go over the wire."""
 
 from __future__ import annotations
 
@@ -6,11 +6,34 @@ import math
 
 from msgspec import UNSET, UnsetType
 
+from features.answer import BIT, Forecast, source_of
+from features.build import FEATURE_NAMES
 from models.predictor.explain import PARTS, Explanation
 from models.typing import HORIZONS
 from serving.schemas import RowExplanation
 
-__all__ = ["explanations"]
+__all__ = ["described", "explanations"]
+
+
+def described(seen: Forecast) -> list[tuple[str, list[str], bool, float | None, list[str]]]:
+    """Give who answers for each account, and how unusual its input is.
+
+    Parameters
+    ----------
+    seen : Forecast
+        Of n accounts.
+
+    Returns
+    -------
+    list of tuple
+        One an account: source, reasons, novel, novelty, unusual features.
+    """
+    out = []
+    for bits, score, columns in zip(seen.flags.tolist(), seen.novelty.tolist(), seen.unusual.tolist(), strict=True):
+        novel = bool(bits & BIT["novel"])
+        names = [FEATURE_NAMES[i] for i in columns if i >= 0] if novel else []
+        out.append((*source_of(bits), novel, score if score == score else None, names))
+    return out
 
 
 def explanations(found: Explanation | None, accounts: int) -> list[list[RowExplanation] | UnsetType]:

@@ -77,7 +77,7 @@ class Runtime:
             panel = self._files.read()
             if panel is None:
                 return False
-            engine = Engine(panel, self.model, self.clock, self.settings.clock_skew_seconds)
+            engine = Engine(panel, self.model, self.clock, self.settings.clock_skew_seconds, self.settings.fallback)
             engine.warm()
         except (MargincastError, OSError, ValueError) as error:
             if self._engine is None:

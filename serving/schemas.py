@@ -73,7 +73,12 @@ class RowExplanation(Struct, frozen=True, gc=False):
 
 
 class AccountPrediction(Struct, frozen=True, gc=False):
-    """What is predicted for one account."""
+    """What is predicted for one account.
+
+    ``source`` is model or prior, with the reasons for the prior: no_model, missing_features, stale_features. Where
+    ``novelty`` is above 1 the input is more unusual than nearly all of the training: ``novel``, with the three features
+    that are furthest out; the trees count less then and the amounts are wider.
+    """
 
     account_id: str
     as_of: datetime
@@ -82,6 +87,11 @@ class AccountPrediction(Struct, frozen=True, gc=False):
     state: str
     flags: list[str]
     rows: list[Row]
+    source: str
+    source_reason: list[str]
+    novel: bool
+    novelty: float | None
+    unusual: list[str]
     explanation: list[RowExplanation] | UnsetType = UNSET
 
 

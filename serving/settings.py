@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InputError
+from models.predictor.fallback import Fallback
 
 __all__ = ["PREFIX", "Secret", "Settings", "settings_from_env"]
 
@@ -76,6 +77,10 @@ class Settings:
         Batches up to this size are computed on the event loop, in [0, 1000].
     clock_skew_seconds : float
         How far ahead of the server's clock an account may be, in [0, 3600].
+    most_missing : float
+        Largest share of missing features; beyond it the prior answers in place of the model. In [0, 1].
+    most_stale_minutes : float
+        Largest age of the oldest price of an account; beyond it the prior answers. In [0, 10080].
 
     Raises
     ------
@@ -100,6 +105,8 @@ class Settings:
     threads: int = 2
     inline_accounts: int = 8
     clock_skew_seconds: float = 60.0
+    most_missing: float = 0.2
+    most_stale_minutes: float = 360.0
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -110,6 +117,11 @@ class Settings:
             raise InputError("market", self.market, "a folder with market data")
         if self.policy and not Path(self.policy).is_file():
             raise InputError("policy", self.policy, "a policy file (TOML)")
+
+    @property
+    def fallback(self) -> Fallback:
+        """When the prior answers in place of the model."""
+        return Fallback(self.most_missing, self.most_stale_minutes)
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -122,6 +134,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "threads": (1, 64),
     "inline_accounts": (0, 1000),
     "clock_skew_seconds": (0, 3600),
+    "most_missing": (0, 1),
+    "most_stale_minutes": (0, 10_080),
 }
 
 

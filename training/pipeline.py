@@ -24,6 +24,7 @@ from training.build import MarketColumns, PriorSchedule, build_dataset
 from training.dataset import Dataset, concatenate
 from training.evaluate.report import write_metrics
 from training.fit import FitParameters, Fitted, fit_booster, rows_of
+from training.novelty import fit_novelty
 from training.population import Population
 from training.scoring import Evaluation, evaluate
 from training.settings import Stage, TrainSettings, instants_between, say, stage
@@ -250,7 +251,9 @@ def _predictor(fitted: Fitted, prior: PriorModel, dataset: Dataset, parts: Split
 
     learned = dataset.take((parts.fit | parts.valid) & (dataset.level == 0))
     size = SizeModel.fit(learned.size_base, learned.size_scale, learned.amount, learned.y & learned.usable)
-    raw = MarginCallPredictor(lgb.Booster(model_str=fitted.booster), prior, FEATURE_NAMES, size=size)
+    raw = MarginCallPredictor(
+        lgb.Booster(model_str=fitted.booster), prior, FEATURE_NAMES, size=size, novelty=fit_novelty(learned)
+    )
     held = dataset.take(parts.calibration)
     return replace(raw, calibration=_calibrate(raw, held))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from margincast.cli.markets import MarketWindow
     from models.market import MarketPanel
     from models.predictor.explain import Explanation
+    from models.predictor.fallback import Fallback
     from serving.model_source import Model as LoadedModel
 
 __all__ = ["model_window", "predict", "prediction_answers"]
@@ -32,6 +33,14 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also why P(call) differs from the prior, part by part, in logits.")
     ] = False,
+    most_missing: Annotated[
+        float,
+        typer.Option("--most-missing", help="Share of missing features beyond which the prior answers.", min=0, max=1),
+    ] = 0.2,
+    most_stale: Annotated[
+        float,
+        typer.Option("--most-stale", help="Age of the market in minutes beyond which it does.", min=0, max=10_080),
+    ] = 360.0,
 ) -> None:  # fmt: skip
     """P(call), P(liquidation), the prior and the size of a call, one row for each account and horizon.
 
@@ -41,11 +50,12 @@ def predict(
     """
     from margincast.cli.batch import run_batch
     from margincast.cli.inputs import instant, open_model, read_books
+    from models.predictor.fallback import Fallback
 
     when = instant("--at", at)
     loaded = open_model(model, registry)
     window = model_window(loaded, market, bar, venue, when)
-    answer = prediction_answers(loaded, explain)
+    answer = prediction_answers(loaded, explain, Fallback(most_missing, most_stale))
     run_batch("Predictions", read_books(accounts, window, when), answer, out, as_json, threads=threads)
 
 
@@ -104,7 +114,9 @@ def explained(found: Explanation | None) -> dict[str, Any]:
     return {"explain_prior": found.prior.ravel(), **parts}
 
 
-def prediction_answers(model: LoadedModel, explain: bool = False) -> Callable[[Chunk], Answer]:
+def prediction_answers(
+    model: LoadedModel, explain: bool = False, fallback: Fallback | None = None
+) -> Callable[[Chunk], Answer]:
     """Make the function that answers a chunk.
 
     Parameters
@@ -113,6 +125,8 @@ def prediction_answers(model: LoadedModel, explain: bool = False) -> Callable[[C
         The model; the prior is fitted on the chunk's market where it has none.
     explain : bool
         Whether columns say why P(call) differs from the prior.
+    fallback : Fallback, optional
+        When the prior answers in place of the model.
 
     Returns
     -------
@@ -123,7 +137,9 @@ def prediction_answers(model: LoadedModel, explain: bool = False) -> Callable[[C
 
     import numpy as np
 
-    from features.forecast import flag_names, forecast
+    from features.answer import BIT, flag_names, source_of
+    from features.build import FEATURE_NAMES
+    from features.forecast import forecast
     from margincast.cli.batch import Answer, stamps
     from margincast.cli.moments import priced
     from models.prior import PriorModel
@@ -138,9 +154,22 @@ def prediction_answers(model: LoadedModel, explain: bool = False) -> Callable[[C
     def answer(chunk: Chunk) -> Answer:
         good = priced(chunk)[0]
         n = len(good.book)
-        seen = forecast(good.book, good.panel, model.predictor, physics(good.panel), num_threads=1, explain=explain)
-        words = {bits: ";".join(flag_names(bits)) for bits in np.unique(seen.flags).tolist()}
-        flags = np.array([*(words[bits] for bits in seen.flags.tolist()), ""], object)[:-1]
+        seen = forecast(
+            good.book,
+            good.panel,
+            model.predictor,
+            physics(good.panel),
+            num_threads=1,
+            explain=explain,
+            fallback=fallback,
+        )
+
+        def said(words: Callable[[int], str]) -> Any:
+            """Turn the flags of each account into words, for each of its rows."""
+            known = {bits: words(bits) for bits in np.unique(seen.flags).tolist()}
+            return np.repeat(np.array([*(known[bits] for bits in seen.flags.tolist()), ""], object)[:-1], width)
+
+        odd = [";".join(FEATURE_NAMES[i] for i in row if i >= 0) for row in seen.unusual.tolist()]
         columns = {
             "account_id": np.repeat(good.book.account_id, width),
             "as_of": stamps(np.repeat(good.book.as_of, width)),
@@ -148,7 +177,11 @@ def prediction_answers(model: LoadedModel, explain: bool = False) -> Callable[[C
             **{name: getattr(seen, name).ravel() for name in FIGURES},
             **explained(seen.explanation),
             "model_version": np.full(n * width, model.version, object),
-            "flags": np.repeat(flags, width),
+            "flags": said(lambda bits: ";".join(flag_names(bits))),
+            "source": said(lambda bits: source_of(bits)[0]),
+            "source_reason": said(lambda bits: ";".join(source_of(bits)[1])),
+            "novel": np.repeat((seen.flags & BIT["novel"]) != 0, width),
+            "unusual": np.repeat(np.array([*odd, ""], object)[:-1], width),
         }
         return Answer(columns, n, good.failures)
 

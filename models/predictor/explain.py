@@ -1,6 +1,6 @@
 """Why a forecast differs from the prior: contributions of the trees, grouped into the words of a desk.
 
-``logit P = logit prior + groups + average + calibration + order``: the trees' contributions by group (Shapley
+``logit P = logit prior + groups + average + novelty + calibration + order``: the trees' contributions by group (Shapley
 values, which add up to the trees), their mean over the training rows, and what the later steps change.
 """
 
@@ -35,9 +35,9 @@ GROUPS: Final[dict[str, str]] = {
 """Columns of each group, as patterns of their whole name. The time ahead belongs to the distance: what is near within
 three days is far within an hour. The calendar belongs to volatility, whose season it carries."""
 
-STEPS: Final = ("average", "calibration", "order")
-"""What is no group: the trees' mean on training rows, the calibration map, and the rule that P does not fall with the
-horizon."""
+STEPS: Final = ("average", "novelty", "calibration", "order")
+"""What is no group: the trees' mean on training rows; what an unusual input takes back from their correction; the
+calibration map; and the rule that P does not fall with the horizon."""
 
 PARTS: Final[tuple[str, ...]] = (*GROUPS, *STEPS)
 """Names of the parts of an explanation, in order."""

@@ -1,8 +1,9 @@
 """The predictor: prior, trees and calibration as one object, stored as data only.
 
-``logit P_k = logit prior_k + trees(x, horizon k)``, calibrated by a monotone map, then made non-decreasing over the
+``logit P_k = logit prior_k + w trees(x, horizon k)``, calibrated by a monotone map, then made non-decreasing over the
 horizons by a running maximum. The trees are monotone in every feature that leverage moves, and a maximum of monotone
-functions is monotone, so P never falls when the horizon or the leverage rises.
+functions is monotone, so P never falls when the horizon or the leverage rises. The weight ``w`` is 1 for an input like
+those of the training and 1 / novelty for one more unusual than nearly all of them; it does not move with leverage.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import numpy as np
 from models.errors import InputError, SchemaMismatchError
 from models.predictor.calibration import Calibration
 from models.predictor.explain import Explanation, group_sums
+from models.predictor.novelty import NoveltyModel
 from models.predictor.size import SizeModel
 from models.predictor.trees import FlatTrees
 from models.prior import PriorModel
-from models.typing import HORIZONS, Float32Array, FloatArray
+from models.typing import HORIZONS, Float32Array, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import lightgbm
@@ -101,6 +103,8 @@ class MarginCallPredictor:
         What is known of the training: free JSON values.
     trees : FlatTrees, optional
         The same trees for the fast kernel, see `flatten_trees`; the booster is asked where None.
+    novelty : NoveltyModel, optional
+        What the training rows looked like; without it no input is unusual.
     """
 
     booster: lightgbm.Booster
@@ -110,6 +114,8 @@ class MarginCallPredictor:
     size: SizeModel = field(default_factory=SizeModel)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     trees: FlatTrees | None = None
+    novelty: NoveltyModel | None = None
+    _watched: IntArray = field(default_factory=lambda: np.empty(0, np.int64), init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.booster.num_feature() != len(self.feature_names):
@@ -117,6 +123,8 @@ class MarginCallPredictor:
                 f"feature_names: expected {self.booster.num_feature()} names, as many as the trees read, "
                 f"was {len(self.feature_names)}"
             )
+        if self.novelty is not None:
+            object.__setattr__(self, "_watched", self.novelty.index(self.feature_names))
 
     @property
     def version(self) -> str:
@@ -124,8 +132,44 @@ class MarginCallPredictor:
         named = self.metadata.get("version")
         return str(named) if named else hashlib.sha256(self.booster.model_to_string().encode()).hexdigest()[:12]
 
-    def raw_logit(self, x: Float32Array, prior_p: FloatArray, num_threads: int | None = None) -> FloatArray:
-        """Logit of the prior plus the trees, before calibration.
+    def novelty_of(self, x: Float32Array) -> tuple[FloatArray, FloatArray]:
+        """How unusual the input of each account is, and how much of it is missing, see `models.predictor.novelty`.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (n, K)
+            A row of the design matrix for each account, of any horizon and level.
+
+        Returns
+        -------
+        novelty, missing : ndarray of float, shape (n,)
+            NaN and 0 where the model does not know what is usual.
+        """
+        if self.novelty is None:
+            return np.full(len(x), np.nan), np.zeros(len(x))
+        return self.novelty.score(x, self._watched)
+
+    def unusual(self, x: Float32Array) -> IntArray:
+        """Columns that are furthest out.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (n, K)
+            As for :meth:`novelty_of`.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, 3)
+            Indices into ``feature_names``, the furthest first; -1 where the model does not know what is usual.
+        """
+        if self.novelty is None:
+            return np.full((len(x), 3), -1, np.int64)
+        return self._watched[self.novelty.unusual(x, self._watched)]
+
+    def raw_logit(
+        self, x: Float32Array, prior_p: FloatArray, num_threads: int | None = None, novelty: FloatArray | None = None
+    ) -> FloatArray:
+        """Logit of the prior plus the weighted trees, before calibration.
 
         Parameters
         ----------
@@ -135,6 +179,8 @@ class MarginCallPredictor:
             Prior probabilities.
         num_threads : int, optional
             Threads; by default 1 for up to 4096 rows and LightGBM's own choice above.
+        novelty : ndarray of float, shape (n,), optional
+            From :meth:`novelty_of` where it is known already.
 
         Returns
         -------
@@ -158,17 +204,30 @@ class MarginCallPredictor:
         threads = num_threads if num_threads is not None else (1 if len(x) <= SMALL_ROWS else 0)
         out = logit(prior_p)
         flat = out.reshape(-1)
+        weight = self._weight(x, novelty)
         for first in range(0, len(x), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
-            flat[rows] += self._score(x[rows], threads)
+            score = self._score(x[rows], threads)
+            flat[rows] += score if weight is None else score * weight[rows]
         return out
+
+    def _weight(self, x: Float32Array, novelty: FloatArray | None) -> FloatArray | None:
+        """What the trees count, row by row; None where they count in full throughout."""
+        if self.novelty is None:
+            return None
+        score = self.novelty_of(x[:: len(HORIZONS)])[0] if novelty is None else novelty
+        if not (score > 1.0).any():
+            return None
+        return np.repeat(1.0 / np.maximum(score, 1.0), len(HORIZONS))
 
     def _score(self, x: Float32Array, threads: int) -> FloatArray:
         if self.trees is None or x.dtype != np.float32:
             return np.asarray(self.booster.predict(x, raw_score=True, num_threads=threads), np.float64)
         return self.trees(x, threads or os.cpu_count() or 1)
 
-    def predict(self, x: Float32Array, prior_p: FloatArray, num_threads: int | None = None) -> FloatArray:
+    def predict(
+        self, x: Float32Array, prior_p: FloatArray, num_threads: int | None = None, novelty: FloatArray | None = None
+    ) -> FloatArray:
         """Probability of a breach within each horizon.
 
         Parameters
@@ -179,13 +238,15 @@ class MarginCallPredictor:
             Prior probabilities.
         num_threads : int, optional
             As in :meth:`raw_logit`.
+        novelty : ndarray of float, shape (n,), optional
+            As in :meth:`raw_logit`.
 
         Returns
         -------
         ndarray of float, shape (n, 4)
             Probabilities, non-decreasing along a row; NaN where the prior is NaN.
         """
-        return coherent(self.calibration(self.raw_logit(x, prior_p, num_threads)))
+        return coherent(self.calibration(self.raw_logit(x, prior_p, num_threads, novelty)))
 
     def explain(self, x: Float32Array, prior_p: FloatArray) -> Explanation:
         """Take the forecasts apart, see `models.predictor.explain`.
@@ -209,8 +270,11 @@ class MarginCallPredictor:
         """
         start, raw = logit(prior_p), self.raw_logit(x, prior_p)
         calibrated = self.calibration.logit(raw)
-        steps = np.stack([calibrated - raw, np.maximum.accumulate(calibrated, axis=1) - calibrated], axis=2)
-        return Explanation(start, np.concatenate([group_sums(self.booster, x, self.feature_names), steps], axis=2))
+        groups = group_sums(self.booster, x, self.feature_names)
+        taken_back = raw - start - groups.sum(axis=2)
+        order = np.maximum.accumulate(calibrated, axis=1) - calibrated
+        steps = np.stack([taken_back, calibrated - raw, order], axis=2)
+        return Explanation(start, np.concatenate([groups, steps], axis=2))
 
     def save(self, folder: str | Path) -> Path:
         """Write the bundle: trees as text, the rest as JSON, the prior as arrays.

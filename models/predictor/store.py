@@ -12,6 +12,7 @@ import numpy as np
 
 from models.errors import ModelError, SchemaMismatchError
 from models.predictor.calibration import Calibration
+from models.predictor.novelty import NoveltyModel
 from models.predictor.predictor import MarginCallPredictor, schema_hash
 from models.predictor.size import SizeModel
 from models.predictor.trees import flatten_trees
@@ -20,8 +21,10 @@ from models.typing import HORIZONS
 
 __all__ = ["FILES", "FORMAT", "check_columns", "load_bundle", "save_bundle"]
 
-FORMAT = 1
-FILES = ("booster.txt", "bundle.json", "prior.npz")
+FORMAT = 2
+"""Written; 1, without what is in ``parts.json``, is still read."""
+FILES = ("booster.txt", "bundle.json", "prior.npz", "parts.json")
+_FIRST_FILES = FILES[:3]
 
 
 def save_bundle(model: MarginCallPredictor, folder: str | Path) -> Path:
@@ -42,18 +45,22 @@ def save_bundle(model: MarginCallPredictor, folder: str | Path) -> Path:
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     text = model.booster.model_to_string()
+    parts = {} if model.novelty is None else {"novelty": model.novelty.as_dict()}
+    more = json.dumps(parts, separators=(",", ":")) + "\n"
     record = {
         "format": FORMAT,
         "feature_names": list(model.feature_names),
         "horizons": list(HORIZONS),
         "schema_hash": schema_hash(model.feature_names),
         "booster_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "parts_sha256": hashlib.sha256(more.encode()).hexdigest(),
         "calibration": model.calibration.as_dict(),
         "size": model.size.as_dict(),
         "metadata": dict(model.metadata),
     }
     (target / FILES[0]).write_text(text, encoding="utf-8", newline="\n")
     (target / FILES[1]).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    (target / FILES[3]).write_text(more, encoding="utf-8", newline="\n")
     np.savez_compressed(target / FILES[2], **model.prior.to_arrays())
     return target
 
@@ -98,6 +105,7 @@ def load_bundle(folder: str | Path, feature_names: Sequence[str] | None = None) 
     with np.load(source / FILES[2], allow_pickle=False) as arrays:
         prior = PriorModel.from_arrays({name: arrays[name] for name in arrays.files})
     booster = lgb.Booster(model_str=text)
+    parts = _read_parts(source, record)
     return MarginCallPredictor(
         booster,
         prior,
@@ -106,6 +114,7 @@ def load_bundle(folder: str | Path, feature_names: Sequence[str] | None = None) 
         SizeModel.from_dict(record["size"]),
         record["metadata"],
         flatten_trees(booster),
+        NoveltyModel.from_dict(parts["novelty"]) if "novelty" in parts else None,
     )
 
 
@@ -143,15 +152,29 @@ def check_columns(trained: tuple[str, ...], given: tuple[str, ...]) -> None:
     )
 
 
+def _read_parts(source: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """What format 2 added; nothing in a bundle of format 1."""
+    if record["format"] == 1:
+        return {}
+    path = source / FILES[3]
+    if not path.is_file():
+        raise ModelError(f"{source}: expected a model bundle ({', '.join(FILES)}), was without {FILES[3]}")
+    text = path.read_text(encoding="utf-8")
+    if hashlib.sha256(text.encode()).hexdigest() != record["parts_sha256"]:
+        raise ModelError(f"{path}: expected the parts that bundle.json names, was another file")
+    parts: dict[str, Any] = json.loads(text)
+    return parts
+
+
 def _read_record(source: Path) -> dict[str, Any]:
-    missing = [name for name in FILES if not (source / name).is_file()]
+    missing = [name for name in _FIRST_FILES if not (source / name).is_file()]
     if missing:
         raise ModelError(f"{source}: expected a model bundle ({', '.join(FILES)}), was without {', '.join(missing)}")
     try:
         record = json.loads((source / FILES[1]).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{source / FILES[1]}: expected JSON, was broken ({error})") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if not isinstance(record, dict) or record.get("format") not in (1, FORMAT):
         found = record.get("format") if isinstance(record, dict) else type(record).__name__
-        raise ModelError(f"{source / FILES[1]}: expected format {FORMAT}, was {found!r}")
+        raise ModelError(f"{source / FILES[1]}: expected format 1 or {FORMAT}, was {found!r}")
     return record

@@ -50,7 +50,7 @@ def test_predict_gives_a_row_for_each_account_and_horizon(
     rows = sheet(out)
     assert list(rows[0]) == [
         "account_id", "as_of", "horizon_minutes", "p_call", "p_liquidation", "prior", "call_amount_q50",
-        "call_amount_q90", "model_version", "flags",
+        "call_amount_q90", "model_version", "flags", "source", "source_reason", "novel", "unusual",
     ]  # fmt: skip
     assert [(row["account_id"], int(row["horizon_minutes"])) for row in rows] == [
         (name, horizon) for name in ("near", "far") for horizon in (60, 240, 1440, 4320)

@@ -7,12 +7,15 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from features.answer import BIT, source_of
 from features.build import FEATURE_NAMES, MONOTONE
 from features.forecast import flag_names, forecast, moment_at
 from models.book import Book
 from models.errors import MissingMarketError
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor
+from models.predictor.fallback import Fallback
+from models.predictor.novelty import NoveltyModel
 from models.prior import PriorModel
 from models.typing import HOUR_NS
 from tests.models.builders import account, position, walk
@@ -102,7 +105,7 @@ def test_each_account_is_answered_at_its_own_instant(market: MarketPanel, predic
     [
         (0.0, 0.1, []),
         (45.0, 0.1, []),
-        (60.0 * 24 * 40, 0.1, ["stale_market", "future_as_of"]),
+        (60.0 * 24 * 40, 0.1, ["stale_market", "future_as_of", "stale_features"]),
         (0.0, 0.001, ["in_call"]),
     ],
 )
@@ -171,3 +174,54 @@ def test_explanations_of_several_instants_keep_their_rows(market: MarketPanel, p
     seen = forecast(book, market, predictor, explain=True)
     assert seen.explanation is not None
     np.testing.assert_allclose(seen.explanation.probability(), seen.p_call, atol=1e-9)
+
+
+def _watching(market: MarketPanel, predictor: MarginCallPredictor, low: float, high: float) -> MarginCallPredictor:
+    """Give the predictor a memory in which a day's volatility lay between two values."""
+    x = np.zeros((500, 2), np.float32)
+    x[:, 0] = np.linspace(low, high, 500)
+    x[:, 1] = np.random.default_rng(0).normal(size=500)
+    return replace(predictor, novelty=NoveltyModel.fit(x, ("rv_24h", "adverse_ret_24h")))
+
+
+def test_novel_input_is_flagged_with_its_columns_and_never_lost(
+    market: MarketPanel, predictor: MarginCallPredictor
+) -> None:
+    book = _book(market, 3000, 0.5, 0.1, 0.05)
+    usual = forecast(book, market, _watching(market, predictor, 0.0, 1.0))
+    odd = forecast(book, market, _watching(market, predictor, 1e-9, 2e-9))
+    assert not (usual.flags & BIT["novel"]).any()
+    assert (usual.unusual == -1).all()
+    assert (odd.flags & BIT["novel"]).all()
+    assert (odd.novelty > 1).all()
+    assert FEATURE_NAMES[odd.unusual[0, 0]] == "rv_24h"
+    assert np.isfinite(odd.p_call).all()
+    gap = np.abs(odd.p_call - odd.prior)
+    assert (gap <= np.abs(usual.p_call - usual.prior) + 1e-12).all()
+    assert gap.sum() < 0.5 * np.abs(usual.p_call - usual.prior).sum()
+
+
+def test_what_is_novel_does_not_break_the_order(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    odd = _watching(market, predictor, 1e-4, 2e-3)
+    seen = forecast(_book(market, 3000, *np.linspace(0.5, 0.01, 30)), market, odd)
+    assert (seen.novelty > 1).all()
+    assert (np.diff(seen.p_call, axis=0) >= -1e-12).all()
+    assert (np.diff(seen.p_call, axis=1) >= 0).all()
+
+
+def test_missing_features_and_a_stale_market_fall_back_to_the_prior(
+    market: MarketPanel, predictor: MarginCallPredictor
+) -> None:
+    model, book = _watching(market, predictor, 0.0, 1.0), _book(market, 3000, 0.1, 0.05)
+    seen = forecast(book, market.slice(2990, 3001), model, explain=True)
+    assert [source_of(bits) for bits in seen.flags.tolist()] == [("prior", ["missing_features"])] * 2
+    np.testing.assert_array_equal(seen.p_call, seen.prior)
+    assert seen.explanation is not None
+    assert np.isnan(seen.explanation.parts).all()
+    late = _book(market, 3000, 0.1, 0.05, minutes=59.0)
+    for limit, expected in ((59.0, ("model", [])), (58.0, ("prior", ["stale_features"]))):
+        found = forecast(late, market, model, fallback=Fallback(stale_minutes=limit))
+        assert [source_of(bits) for bits in found.flags.tolist()] == [expected] * 2
+        moment = moment_at(market, int(late.as_of[0]), model.prior, model, Fallback(stale_minutes=limit))
+        np.testing.assert_array_equal(moment.p_call(late), found.p_call)
+    assert source_of(int(forecast(book, market, None, model.prior).flags[0])) == ("prior", ["no_model"])

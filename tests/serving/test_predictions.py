@@ -41,6 +41,8 @@ def test_one_account_gets_a_row_for_each_horizon(client: Client, request_json: d
     assert np.all(p[:, 1] <= p[:, 0])
     assert all(0 <= row["call_amount_q50"] <= row["call_amount_q90"] for row in found["rows"])
     assert found["flags"] == ["prior_only"]
+    assert (found["source"], found["source_reason"]) == ("prior", ["no_model"])
+    assert (found["novel"], found["novelty"], found["unusual"]) == (False, None, [])
     assert found["market_age_minutes"] == pytest.approx(5.0)
 
 

@@ -1,15 +1,20 @@
 """The predictor as one object: coherent, refusing other columns, stored as data and read back bit by bit."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models.errors import InputError, ModelError, SchemaMismatchError
 from models.predictor import Calibration, MarginCallPredictor
+from models.predictor.explain import PARTS
+from models.predictor.novelty import NoveltyModel
 from models.predictor.predictor import logit
 from models.predictor.store import FILES
 from tests.models.predictor.bundles import NAMES, predictor, rows
+
+GROUPED = ("horizon", "prior_logit", "distance_sigma", "gross_leverage", "rv_24h")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,50 @@ def test_a_bundle_holds_data_only(model, tmp_path):
     folder = model.save(tmp_path / "bundle")
     assert sorted(f.name for f in folder.iterdir()) == sorted(FILES)
     assert json.loads((folder / "bundle.json").read_text())["feature_names"] == list(NAMES)
+
+
+def test_a_bundle_of_the_first_format_still_loads(model, tmp_path):
+    watched = replace(model, novelty=NoveltyModel.fit(rows(500)[0], NAMES))
+    folder = watched.save(tmp_path / "bundle")
+    record = json.loads((folder / "bundle.json").read_text())
+    del record["parts_sha256"]
+    (folder / "bundle.json").write_text(json.dumps(record | {"format": 1}))
+    (folder / "parts.json").unlink()
+    x, prior = rows(400)
+    old = MarginCallPredictor.load(folder, NAMES)
+    np.testing.assert_array_equal(old.predict(x, prior), model.predict(x, prior))
+    assert np.isnan(old.novelty_of(x)[0]).all()
+    (folder / "bundle.json").write_text(json.dumps(record | {"format": 3}))
+    with pytest.raises(ModelError, match="format 1 or 2, was 3"):
+        MarginCallPredictor.load(folder)
+
+
+def test_unusual_input_draws_the_forecast_to_the_prior(model, tmp_path):
+    x, prior = rows(400)
+    watched = replace(model, novelty=NoveltyModel.fit(x, NAMES))
+    copy = MarginCallPredictor.load(watched.save(tmp_path / "bundle"), NAMES)
+    np.testing.assert_array_equal(copy.predict(x, prior), watched.predict(x, prior))
+    far = x.copy()
+    far[:, NAMES.index("noise")] += 40.0
+    trees = model.raw_logit(far, prior) - logit(prior)
+    weighted = copy.raw_logit(far, prior) - logit(prior)
+    novelty = copy.novelty_of(far[::4])[0]
+    assert (novelty > 3).all()
+    np.testing.assert_allclose(weighted, trees / novelty[:, None], rtol=1e-9, atol=1e-9)
+    assert (copy.unusual(far[::4])[:, 0] == NAMES.index("noise")).all()
+    taken_back = (
+        replace(copy, feature_names=GROUPED, novelty=replace(copy.novelty, columns=GROUPED))
+        .explain(far, prior)
+        .parts[:, :, PARTS.index("novelty")]
+    )
+    np.testing.assert_allclose(taken_back, weighted - trees, atol=1e-9)
+
+
+def test_exchanged_parts_are_refused(model, tmp_path):
+    folder = model.save(tmp_path / "bundle")
+    (folder / "parts.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"parts\.json"):
+        MarginCallPredictor.load(folder)
 
 
 def test_other_columns_are_refused_by_name(model, tmp_path):
