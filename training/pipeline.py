@@ -36,12 +36,14 @@ __all__ = [
     "Stage",
     "TrainSettings",
     "Training",
+    "TrainingSet",
     "evaluate",
     "instants_between",
     "load_baselines",
     "save_training",
     "train",
     "train_dataset",
+    "training_set",
 ]
 
 BASELINES_FILE = "baselines.json"
@@ -71,6 +73,26 @@ class Training:
     parameters: dict[str, Any]
     summary: dict[str, Any]
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSet:
+    """A training set and what it was built with.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Pairs in order of time.
+    prior : PriorModel
+        The prior, fitted on all of the training period.
+    first, finish : int
+        The training period, nanoseconds UTC.
+    """
+
+    dataset: Dataset
+    prior: PriorModel
+    first: int
+    finish: int
 
 
 def train(
@@ -110,6 +132,47 @@ def train(
         If the period is too short for the warm-up and the purged parts.
     """
     chosen = settings or TrainSettings()
+    found = training_set(panel, start, train_end, chosen, population, progress, market_columns)
+    return train_dataset(found.dataset, found.prior, found.first, found.finish, chosen, progress)
+
+
+def training_set(
+    panel: MarketPanel,
+    start: int | str | None = None,
+    train_end: int | str | None = None,
+    settings: TrainSettings | None = None,
+    population: Population | None = None,
+    progress: Stage | None = None,
+    market_columns: MarketColumns = market_features,
+) -> TrainingSet:
+    """Sample accounts, fit the prior and build the training set; nothing after ``train_end`` is read.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        Bars.
+    start, train_end : int or str, optional
+        Nanoseconds or ISO 8601; the panel's ends by default.
+    settings : TrainSettings, optional
+        Settings.
+    population : Population, optional
+        The accounts to learn from; sampled by default.
+    progress : callable, optional
+        Called with (stage, done, in all).
+    market_columns : callable, optional
+        Market features of a panel; for tests that plant a leak.
+
+    Returns
+    -------
+    TrainingSet
+        What :func:`train_dataset` takes.
+
+    Raises
+    ------
+    InputError
+        If the period is too short for the warm-up and the purged parts.
+    """
+    chosen = settings or TrainSettings()
     begin = panel.start if start is None else max(to_ns(start), panel.start)
     finish = panel.end if train_end is None else min(to_ns(train_end), panel.end)
     known = panel.between(begin, finish)
@@ -129,7 +192,7 @@ def train(
     own = prior if chosen.one_prior else None
     schedule = PriorSchedule(known, first, chosen.build, fixed=own, in_sample=own is not None)
     pieces = build_dataset(known, accounts, schedule, chosen.build, stage(progress, "dataset"), market_columns)
-    return train_dataset(concatenate(list(pieces)), prior, first, finish, chosen, progress)
+    return TrainingSet(concatenate(list(pieces)), prior, first, finish)
 
 
 def train_dataset(

@@ -14,6 +14,7 @@ from models.errors import InputError
 from models.margin.rulesets.loader import ruleset_model
 from models.market import MarketPanel
 from models.predictor.predictor import MarginCallPredictor
+from models.prior import PriorModel
 from models.typing import FloatArray
 from training.accounts import draw_accounts
 from training.baselines import Baselines
@@ -25,7 +26,7 @@ from training.population import Population
 from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.splits import to_ns
 
-__all__ = ["Evaluation", "evaluate", "monotone_report"]
+__all__ = ["Evaluation", "EvaluationSet", "evaluate", "monotone_report", "evaluation_set"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +46,25 @@ class Evaluation:
     metrics: dict[str, Any]
     dataset: Dataset
     p: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationSet:
+    """Rows to score forecasts on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The rows.
+    population : Population
+        The accounts they are of.
+    schedule : PriorSchedule
+        The prior of each instant.
+    """
+
+    dataset: Dataset
+    population: Population
+    schedule: PriorSchedule
 
 
 def evaluate(
@@ -91,16 +111,8 @@ def evaluate(
     """
     chosen = settings or TrainSettings()
     begin, finish = to_ns(start), panel.end if end is None else min(to_ns(end), panel.end)
-    if begin < predictor.prior.fitted_until:
-        raise InputError("start", begin, f"an instant after the model's training data, {predictor.prior.fitted_until}")
-    accounts = population
-    if accounts is None:
-        instants = instants_between(panel, begin, finish, chosen.every_minutes)
-        accounts = draw_accounts(panel, chosen.ruleset, instants, chosen.per_instant, chosen.seed + 1)
-    build = replace(chosen.build, baselines=True)
-    schedule = PriorSchedule(panel, begin, build, fixed=predictor.prior)
-    pieces = build_dataset(panel, accounts, schedule, build, stage(progress, "dataset"), market_columns)
-    dataset = concatenate(list(pieces))
+    seen = evaluation_set(panel, predictor.prior, begin, finish, chosen, population, progress, market_columns)
+    dataset = seen.dataset
     p = predictor.predict(dataset.x, dataset.prior)
     others = baselines.predict(dataset) if baselines is not None else _physics(dataset)
     say(progress, "bootstrap", 0, 1)
@@ -112,9 +124,60 @@ def evaluate(
         "accounts": len(p) // 2,
     }
     metrics = evaluate_predictions(dataset, p, others, about)
-    metrics["monotone"] = monotone_report(panel, predictor, accounts, schedule).as_dict()
+    metrics["monotone"] = monotone_report(panel, predictor, seen.population, seen.schedule).as_dict()
     say(progress, "bootstrap", 1, 1)
     return Evaluation(plain(metrics), dataset, p)
+
+
+def evaluation_set(
+    panel: MarketPanel,
+    prior: PriorModel,
+    begin: int,
+    finish: int,
+    settings: TrainSettings,
+    population: Population | None = None,
+    progress: Stage | None = None,
+    market_columns: MarketColumns = market_features,
+) -> EvaluationSet:
+    """Build the rows that forecasts are scored on, with the columns of every baseline.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        Bars, with history before ``begin``.
+    prior : PriorModel
+        The prior throughout; fitted on nothing after ``begin``.
+    begin, finish : int
+        The period, nanoseconds UTC.
+    settings : TrainSettings
+        Ruleset, sampling and build settings.
+    population : Population, optional
+        The accounts; sampled by default, with another seed than in training.
+    progress : callable, optional
+        Called with (stage, done, in all).
+    market_columns : callable, optional
+        Market features of a panel; for tests that plant a leak.
+
+    Returns
+    -------
+    EvaluationSet
+        Rows, accounts and the prior of each instant.
+
+    Raises
+    ------
+    InputError
+        If the period begins before the end of the prior's data.
+    """
+    if begin < prior.fitted_until:
+        raise InputError("start", begin, f"an instant after the model's training data, {prior.fitted_until}")
+    accounts = population
+    if accounts is None:
+        instants = instants_between(panel, begin, finish, settings.every_minutes)
+        accounts = draw_accounts(panel, settings.ruleset, instants, settings.per_instant, settings.seed + 1)
+    build = replace(settings.build, baselines=True)
+    schedule = PriorSchedule(panel, begin, build, fixed=prior)
+    pieces = build_dataset(panel, accounts, schedule, build, stage(progress, "dataset"), market_columns)
+    return EvaluationSet(concatenate(list(pieces)), accounts, schedule)
 
 
 def monotone_report(
