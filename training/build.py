@@ -30,6 +30,7 @@ __all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset"]
 
 Progress = Callable[[int, int], None]
 MarketColumns = Callable[[MarketPanel], FloatArray]
+_MAIN = ACCOUNT_FEATURES.index("main_asset")
 _SIGMA = [ACCOUNT_FEATURES.index(f"distance_sigma_{h}") for h in HORIZONS]
 
 
@@ -215,6 +216,7 @@ def _piece(
     extra = {"last_call": _last_call(book, panel)}
     if ewma is not None:
         extra |= _physics_baselines(book, moment, ewma, market_loading(market))
+        extra["main_asset"] = _main_asset(book, moment, sigma, market_loading(market))
     base, scale = _sizes(book, moment, sigma)
     n = len(book)
     call = np.tile([True, False], n)
@@ -343,6 +345,12 @@ def _physics_baselines(book: Book, moment: _Moments, ewma: PriorSchedule, loadin
         "reflection_ewma": _reflection(book, moment, sigma_ewma, loading),
         "prior_ewma": prior,
     }
+
+
+def _main_asset(book: Book, moment: _Moments, sigma: FloatArray, loading: FloatArray) -> FloatArray:
+    """Index of the asset with the largest net risk, -1 without positions; shape (n, 2), the same for both levels."""
+    figures = account_features(book, moment.price, sigma, 1.0, loading, moment.row)
+    return np.tile(figures[:, _MAIN, None], 2)
 
 
 def _reflection(book: Book, moment: _Moments, sigma: FloatArray, loading: FloatArray) -> FloatArray:

@@ -123,7 +123,7 @@ def evaluate(
         "ruleset": chosen.ruleset,
         "accounts": len(p) // 2,
     }
-    metrics = evaluate_predictions(dataset, p, others, about)
+    metrics = evaluate_predictions(dataset, p, others, about, panel)
     metrics["monotone"] = monotone_report(panel, predictor, seen.population, seen.schedule).as_dict()
     say(progress, "bootstrap", 1, 1)
     return Evaluation(plain(metrics), dataset, p)

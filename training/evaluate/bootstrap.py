@@ -119,3 +119,48 @@ def skill(
     ratio = 1.0 - (weight @ mine) / (weight @ theirs)
     low, high = np.quantile(ratio, (0.025, 0.975))
     return Skill(float(1.0 - mine.sum() / theirs.sum()), float(low), float(high), count)
+
+
+def share(
+    loss: FloatArray,
+    worst: FloatArray,
+    best: FloatArray,
+    as_of: IntArray,
+    draws: int = 4000,
+    seed: int = 0,
+    block_ns: int = WEEK_NS,
+) -> Skill:
+    """Share of the way from a worst to a best loss that a forecast covers, with an interval as in :func:`skill`.
+
+    Parameters
+    ----------
+    loss, worst, best : ndarray of float, shape (n,)
+        Losses of the forecast, of the one without skill and of the best there is, on the same rows.
+    as_of : ndarray of int64, shape (n,)
+        Instants, nanoseconds UTC; they define the blocks.
+    draws : int
+        Bootstrap draws, at least 100.
+    seed : int
+        Seed of the draws.
+    block_ns : int
+        Length of a block, nanoseconds.
+
+    Returns
+    -------
+    Skill
+        1 where the forecast is as good as the best, 0 as the worst; NaN without rows.
+
+    Raises
+    ------
+    InputError
+        If the lengths differ or ``draws`` is below 100.
+
+    Examples
+    --------
+    >>> when = np.arange(10) * WEEK_NS
+    >>> round(share(np.full(10, 0.6), np.ones(10), np.full(10, 0.5), when).value, 3)
+    0.8
+    """
+    if len(best) != len(loss):
+        raise InputError("best", len(best), f"as many rows as losses, {len(loss)}")
+    return skill(loss - best, worst - best, as_of, draws, seed, block_ns)

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.errors import InputError
 from models.typing import BoolArray, FloatArray
+from training.evaluate.decisions import decision_curve
 
 CLIP = 1e-6
 ECE_BINS = 20
@@ -297,8 +298,8 @@ def summary(p: FloatArray, y: FloatArray, minutes: FloatArray | None = None) -> 
     Returns
     -------
     dict
-        n, base_rate, log_loss, brier, ece, auc, average_precision, recall_at_budget (by budget), median_lead_minutes,
-        predicted_over_observed.
+        n, base_rate, log_loss, brier, ece, auc, average_precision, recall_at_budget and lead_at_budget (by budget),
+        median_lead_minutes (at the first budget), expected_cost (by ratio of cost to loss), predicted_over_observed.
 
     Examples
     --------
@@ -307,6 +308,7 @@ def summary(p: FloatArray, y: FloatArray, minutes: FloatArray | None = None) -> 
     """
     y = np.asarray(y, dtype=np.float64)
     events = float(y.sum())
+    leads = {b: median_lead_minutes(p, y, minutes, b) if minutes is not None else NAN for b in BUDGETS}
     return {
         "n": len(y),
         "base_rate": float(y.mean()) if len(y) else NAN,
@@ -316,6 +318,8 @@ def summary(p: FloatArray, y: FloatArray, minutes: FloatArray | None = None) -> 
         "auc": auc(p, y),
         "average_precision": average_precision(p, y),
         "recall_at_budget": {str(budget): recall_at_budget(p, y, budget) for budget in BUDGETS},
-        "median_lead_minutes": median_lead_minutes(p, y, minutes) if minutes is not None else NAN,
+        "lead_at_budget": {str(budget): lead for budget, lead in leads.items()},
+        "median_lead_minutes": leads[BUDGETS[0]],
+        "expected_cost": decision_curve(p, y),
         "predicted_over_observed": float(p.sum()) / events if events else NAN,
     }

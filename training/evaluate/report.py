@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from models.market import MarketPanel
 from models.typing import HORIZONS, BoolArray, FloatArray
 from training.dataset import Dataset
 from training.evaluate.bootstrap import skill
 from training.evaluate.metrics import losses, summary
+from training.evaluate.segments import segment_table
 from training.population import TYPES
 
 __all__ = ["CONTESTED_SIGMA", "evaluate_predictions", "scores", "skills", "write_metrics"]
@@ -82,7 +84,11 @@ def skills(
 
 
 def evaluate_predictions(
-    dataset: Dataset, p: FloatArray, baselines: Mapping[str, FloatArray], about: Mapping[str, Any] | None = None
+    dataset: Dataset,
+    p: FloatArray,
+    baselines: Mapping[str, FloatArray],
+    about: Mapping[str, Any] | None = None,
+    panel: MarketPanel | None = None,
 ) -> dict[str, Any]:
     """Compute the content of ``metrics.json``.
 
@@ -96,12 +102,15 @@ def evaluate_predictions(
         Predictions of the baselines; ``"B5"`` is the prior.
     about : mapping, optional
         What the report should say of model, data and period.
+    panel : MarketPanel, optional
+        The market, for the calibration of parts.
 
     Returns
     -------
     dict
         Keys: about, counts, horizons (by minutes), pooled, skill_vs_prior, baselines, segments, regimes (each beside
-        the log loss of every baseline; only where accounts of several are there).
+        the log loss of every baseline; only where accounts of several are there), calibration (see
+        `training.evaluate.segments.segment_table`; only with a panel).
     """
     calls = dataset.level == 0
     prior = baselines.get("B5", dataset.prior)
@@ -132,6 +141,8 @@ def evaluate_predictions(
             }
     regimes = _regimes(dataset)
     out["regimes"] = {} if len(regimes) < 2 else {r: _beside(dataset, p, baselines, rows) for r, rows in regimes}
+    if panel is not None:
+        out["calibration"] = segment_table(dataset, p, panel)
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from training.baselines import NAMES
@@ -15,8 +15,10 @@ __all__ = [
     "horizon_table",
     "markdown_baselines",
     "markdown_horizons",
+    "markdown_of",
     "markdown_regimes",
     "regime_table",
+    "table_of",
 ]
 
 _COLUMNS = (
@@ -114,7 +116,7 @@ def horizon_table(metrics: Mapping[str, Any], title: str = "") -> Table:
     rich.table.Table
         The table.
     """
-    return _table(_COLUMNS, horizon_rows(metrics), title)
+    return table_of(_COLUMNS, horizon_rows(metrics), title)
 
 
 def baseline_table(metrics: Mapping[str, Any], title: str = "") -> Table:
@@ -132,7 +134,7 @@ def baseline_table(metrics: Mapping[str, Any], title: str = "") -> Table:
     rich.table.Table
         The table.
     """
-    return _table(_BASELINE_COLUMNS, baseline_rows(metrics), title)
+    return table_of(_BASELINE_COLUMNS, baseline_rows(metrics), title)
 
 
 REGIME_BASELINES = ("B0", "B1", "B2", "B3", "B4", "B6", "B9")
@@ -192,7 +194,7 @@ def regime_table(metrics: Mapping[str, Any], title: str = "") -> Table:
     rich.table.Table
         The table.
     """
-    return _table(_REGIME_COLUMNS, regime_rows(metrics), title)
+    return table_of(_REGIME_COLUMNS, regime_rows(metrics), title)
 
 
 def markdown_regimes(metrics: Mapping[str, Any]) -> str:
@@ -208,7 +210,7 @@ def markdown_regimes(metrics: Mapping[str, Any]) -> str:
     str
         Lines of the table.
     """
-    return _markdown(_REGIME_COLUMNS, regime_rows(metrics))
+    return markdown_of(_REGIME_COLUMNS, regime_rows(metrics))
 
 
 def markdown_horizons(metrics: Mapping[str, Any]) -> str:
@@ -224,7 +226,7 @@ def markdown_horizons(metrics: Mapping[str, Any]) -> str:
     str
         Lines of the table.
     """
-    return _markdown(_COLUMNS, horizon_rows(metrics))
+    return markdown_of(_COLUMNS, horizon_rows(metrics))
 
 
 def markdown_baselines(metrics: Mapping[str, Any]) -> str:
@@ -240,7 +242,7 @@ def markdown_baselines(metrics: Mapping[str, Any]) -> str:
     str
         Lines of the table.
     """
-    return _markdown(_BASELINE_COLUMNS, baseline_rows(metrics))
+    return markdown_of(_BASELINE_COLUMNS, baseline_rows(metrics))
 
 
 def horizon_name(minutes: str) -> str:
@@ -285,7 +287,23 @@ def interval(skill: Mapping[str, float]) -> str:
     return f"{skill['value']:+.2%} [{100 * skill['low']:+.2f}, {100 * skill['high']:+.2f}]"
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]], title: str) -> Table:
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Table:
+    """Lay out rows for the console; the first column is a name, pooled and margincast stand out.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headings.
+    rows : sequence of sequence of str
+        Cells.
+    title : str
+        Title of the table.
+
+    Returns
+    -------
+    rich.table.Table
+        The table.
+    """
     from rich.table import Table
 
     table = Table(title=title or None)
@@ -296,6 +314,27 @@ def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]], title: str) ->
     return table
 
 
-def _markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [columns, tuple("---" if i == 0 else "---:" for i in range(len(columns))), *rows]
+def markdown_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows as a markdown table.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headings.
+    rows : sequence of sequence of str
+        Cells.
+
+    Returns
+    -------
+    str
+        Lines of the table.
+
+    Examples
+    --------
+    >>> print(markdown_of(("a", "b"), [("x", "1")]), end="")
+    | a | b |
+    | --- | ---: |
+    | x | 1 |
+    """
+    lines = [columns, ["---" if i == 0 else "---:" for i in range(len(columns))], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,0 +1,99 @@
+"""Which share of the attainable skill each forecast reaches, where the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from models.typing import HORIZONS, BoolArray, FloatArray
+from training.benchmark.truth import Truth, expected_loss
+from training.dataset import Dataset
+from training.evaluate.bootstrap import share
+from training.evaluate.report import CONTESTED_SIGMA
+
+__all__ = ["attainable", "contested"]
+
+
+def attainable(
+    dataset: Dataset, truth: Truth, forecasts: Mapping[str, FloatArray], draws: int = 2000
+) -> dict[str, Any]:
+    """Compare the expected losses of forecasts with that of the truth.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        2n pairs, call and liquidation of n accounts in turn; calls are compared.
+    truth : Truth
+        Of the same n accounts.
+    forecasts : mapping of str to ndarray of float, shape (2n, 4)
+        Predictions by name; ``"B0"`` must be among them.
+    draws : int
+        Bootstrap draws of the intervals.
+
+    Returns
+    -------
+    dict
+        For each part of the accounts (all, several positions, contested): bayes and B0 losses by horizon and pooled,
+        and for each forecast its expected loss, predicted over true calls, and share of the attainable skill,
+        (B0 - forecast) / (B0 - Bayes), with a 95% interval from drawing weeks.
+    """
+    calls = dataset.level == 0
+    p, best = truth.p[:, 0], truth.bayes_loss()[:, 0]
+    loss = {name: expected_loss(q[calls], p) for name, q in forecasts.items()}
+    when = np.repeat(dataset.as_of[calls][:, None], len(HORIZONS), axis=1)
+    parts = {
+        "all": np.ones(p.shape, np.bool_),
+        "several_positions": np.repeat((dataset.legs[calls] > 1)[:, None], len(HORIZONS), axis=1),
+        "contested": contested(dataset)[calls],
+    }
+    out: dict[str, Any] = {}
+    for part, rows in parts.items():
+        entry: dict[str, Any] = {}
+        for horizon, use in _horizons(rows):
+            if not use.any():
+                continue
+            shares = {n: share(v[use], loss["B0"][use], best[use], when[use], draws).as_dict() for n, v in loss.items()}
+            entry[horizon] = {
+                "n": int(use.sum()),
+                "p_call": float(p[use].mean()),
+                "bayes_loss": float(best[use].mean()),
+                "forecasts": {
+                    name: {
+                        "loss": float(v[use].mean()),
+                        "predicted_over_true": float(forecasts[name][calls][use].sum() / max(p[use].sum(), 1e-300)),
+                        "share": shares[name],
+                    }
+                    for name, v in loss.items()
+                },
+            }
+        out[part] = entry
+    return out
+
+
+def contested(dataset: Dataset) -> BoolArray:
+    """Mark the forecasts of accounts nearer to the level than two forecast deviations.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        n pairs.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, 4)
+        The contested band.
+    """
+    column = dataset.x[:, dataset.feature_names.index("distance_sigma")].reshape(-1, len(HORIZONS))
+    return np.asarray(column < CONTESTED_SIGMA)
+
+
+def _horizons(rows: BoolArray) -> list[tuple[str, BoolArray]]:
+    """Rows of each horizon, and of all."""
+    out = []
+    for k, horizon in enumerate(HORIZONS):
+        only = np.zeros_like(rows)
+        only[:, k] = rows[:, k]
+        out.append((str(horizon), only))
+    return [*out, ("pooled", rows)]
