@@ -9,7 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench lock lowest clean
+.PHONY: help install demo test check format bench benchmark lock lowest clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ format: $(VENV)/.installed ## rewrite the tree in the house format
 
 bench: $(VENV)/.installed-bench ## ratios against named peers, in one run
 	$(BIN)/python -m benchmarks
+
+benchmark: $(VENV)/.installed ## forecasts compared: a market with known truth, and the one in MARGINCAST_DATA
+	$(BIN)/margincast benchmark
 
 lock: $(VENV)/.installed ## resolve pyproject.toml again into the lock files
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --upgrade --quiet -o requirements.lock

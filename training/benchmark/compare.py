@@ -12,7 +12,7 @@ from models.typing import HORIZONS, BoolArray, FloatArray
 from training.benchmark.attainable import contested
 from training.dataset import Dataset
 from training.evaluate.decisions import RATIOS
-from training.evaluate.metrics import flagged, median_lead_minutes
+from training.evaluate.metrics import median_lead_minutes, recall_at_budget
 from training.evaluate.report import scores, skills
 from training.evaluate.segments import segment_table
 
@@ -86,11 +86,10 @@ def _equal_alerts(dataset: Dataset, forecasts: Mapping[str, FloatArray], rows: B
         budget = float(raised.mean()) if len(raised) else 0.0
         if not 0.0 < budget < 1.0 or not y.sum():
             continue
-        entry = {"share_alerted": budget, "recall": {}, "lead_minutes": {}}
-        for name, p in forecasts.items():
-            caught = raised if name == _ALERT else flagged(p[use, k], budget)
-            entry["recall"][name] = float(y[caught].sum() / y.sum())
-            order = raised.astype(np.float64) if name == _ALERT else p[use, k]
-            entry["lead_minutes"][name] = median_lead_minutes(order, y, minutes, budget)
-        out[str(horizon)] = entry
+        order = {n: raised.astype(np.float64) if n == _ALERT else p[use, k] for n, p in forecasts.items()}
+        out[str(horizon)] = {
+            "share_alerted": budget,
+            "recall": {name: recall_at_budget(p, y, budget) for name, p in order.items()},
+            "lead_minutes": {name: median_lead_minutes(p, y, minutes, budget) for name, p in order.items()},
+        }
     return out

@@ -147,25 +147,29 @@ _BOOSTED: Final = {"histgb": _histgb, "xgboost": _xgboost, "catboost": _catboost
 
 
 def _logistic(dataset: Dataset, fit: Rows) -> Peer:
-    from sklearn.linear_model import LogisticRegression
-
     x = dataset.x[fit.index].astype(np.float64)
     centre = np.array([np.nanmean(c) if np.isfinite(c).any() else 0.0 for c in x.T])
     spread = np.array([max(np.nanstd(c), 1e-9) if np.isfinite(c).any() else 1.0 for c in x.T])
     z = _standardised(x, centre, spread)
-    models = []
-    for k in range(_WIDTH):
-        here = fit.index % _WIDTH == k
-        models.append(LogisticRegression(C=1.0, max_iter=500).fit(z[here], fit.y[here]))
+    models = [_solved(z[fit.index % _WIDTH == k], fit.y[fit.index % _WIDTH == k]) for k in range(_WIDTH)]
 
     def predict(held: Dataset) -> FloatArray:
         out = np.empty((len(held), _WIDTH))
         for k, model in enumerate(models):
-            rows = _standardised(held.x[k::_WIDTH].astype(np.float64), centre, spread)
-            out[:, k] = model.predict_proba(rows)[:, 1]
+            out[:, k] = model(_standardised(held.x[k::_WIDTH].astype(np.float64), centre, spread))
         return out
 
     return predict
+
+
+def _solved(z: FloatArray, y: FloatArray) -> Callable[[FloatArray], Any]:
+    """Fit one horizon; where it has one class only, the rate with half an event added to each."""
+    from sklearn.linear_model import LogisticRegression
+
+    if not 0.0 < y.sum() < len(y):
+        return lambda rows: (y.sum() + 0.5) / (len(y) + 1.0)
+    model = LogisticRegression(C=1.0, max_iter=500).fit(z, y)
+    return lambda rows: model.predict_proba(rows)[:, 1]
 
 
 def _standardised(x: FloatArray, centre: FloatArray, spread: FloatArray) -> FloatArray:
