@@ -137,7 +137,7 @@ def _catboost(dataset: Dataset, fit: Rows, valid: Rows, rounds: int, seed: int, 
 
     model = CatBoostClassifier(
         iterations=rounds, learning_rate=_RATE, depth=4, random_seed=seed, thread_count=num_threads, verbose=False,
-        allow_writing_files=False, boost_from_average=True, early_stopping_rounds=30, use_best_model=True,
+        allow_writing_files=False, early_stopping_rounds=30, use_best_model=True,
     )  # fmt: skip
     model.fit(Pool(dataset.x[fit.index], fit.y), eval_set=Pool(dataset.x[valid.index], valid.y))
     return _flat(lambda x: model.predict_proba(x)[:, 1])
