@@ -11,6 +11,7 @@ from models.typing import HORIZONS, BoolArray, FloatArray
 from training.benchmark.truth import Truth, expected_loss
 from training.dataset import Dataset
 from training.evaluate.bootstrap import share
+from training.evaluate.decisions import decision_curve
 from training.evaluate.report import CONTESTED_SIGMA
 
 __all__ = ["attainable", "contested"]
@@ -36,8 +37,8 @@ def attainable(
     -------
     dict
         For each part of the accounts (all, several positions, contested): bayes and B0 losses by horizon and pooled,
-        and for each forecast its expected loss, predicted over true calls, and share of the attainable skill,
-        (B0 - forecast) / (B0 - Bayes), with a 95% interval from drawing weeks.
+        and for each forecast its expected loss, predicted over true calls, expected cost by ratio, and share of
+        the attainable skill, (B0 - forecast) / (B0 - Bayes), with a 95% interval from drawing weeks.
     """
     calls = dataset.level == 0
     p, best = truth.p[:, 0], truth.bayes_loss()[:, 0]
@@ -63,6 +64,7 @@ def attainable(
                     name: {
                         "loss": float(v[use].mean()),
                         "predicted_over_true": float(forecasts[name][calls][use].sum() / max(p[use].sum(), 1e-300)),
+                        "expected_cost": decision_curve(forecasts[name][calls][use], p[use]),
                         "share": shares[name],
                     }
                     for name, v in loss.items()

@@ -16,7 +16,7 @@ from training.evaluate.metrics import median_lead_minutes, recall_at_budget
 from training.evaluate.report import scores, skills
 from training.evaluate.segments import segment_table
 
-__all__ = ["OURS", "compare"]
+__all__ = ["OURS", "compare", "least_cost"]
 
 OURS: Final = "margincast"
 _ALERT: Final = "B8"
@@ -57,7 +57,7 @@ def compare(
             "scores": {name: scores(dataset, p, near) for name, p in forecasts.items()},
             "skill": _skills(dataset, ours, forecasts, near, draws),
         },
-        "best_cost": {h: _best(found, h) for h in found[OURS]},
+        "best_cost": {h: least_cost({n: s[h]["expected_cost"] for n, s in found.items()}) for h in found[OURS]},
         "equal_alerts": _equal_alerts(dataset, forecasts, calls) if _ALERT in forecasts else {},
         "calibration": segment_table(dataset, ours, panel),
     }
@@ -69,27 +69,48 @@ def _skills(
     return {name: skills(dataset, ours, p, rows, draws) for name, p in forecasts.items() if name != OURS}
 
 
-def _best(found: Mapping[str, Any], horizon: str) -> dict[str, str]:
-    """Name of the forecast with the least expected cost at each ratio; of equal ones the first."""
-    costs = {name: scored[horizon]["expected_cost"] for name, scored in found.items()}
+def least_cost(costs: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """Find the forecast with the least expected cost at each ratio.
+
+    Parameters
+    ----------
+    costs : mapping
+        Cost by forecast and ratio (as text).
+
+    Returns
+    -------
+    dict of str to str
+        Name by ratio; of equal ones the first.
+
+    Examples
+    --------
+    >>> least_cost({name: {str(r): cost for r in RATIOS} for name, cost in (("a", 0.2), ("b", 0.1))})["0.05"]
+    'b'
+    """
     return {str(r): min(costs, key=lambda name: costs[name][str(r)]) for r in RATIOS}
 
 
 def _equal_alerts(dataset: Dataset, forecasts: Mapping[str, FloatArray], rows: BoolArray) -> dict[str, Any]:
-    """Recall of every forecast at as many alerts as the static one raises (accounts in its upper state)."""
-    out = {}
+    """Recall of every forecast at as many alerts as the static one raises, at its upper level and at both."""
+    out: dict[str, Any] = {}
     for k, horizon in enumerate(HORIZONS):
         use = rows & dataset.usable[:, k]
         y, minutes = dataset.y[use, k].astype(np.float64), dataset.minutes[use]
-        static = forecasts[_ALERT][use, k]
-        raised = static == static.max(initial=0.0)
-        budget = float(raised.mean()) if len(raised) else 0.0
-        if not 0.0 < budget < 1.0 or not y.sum():
-            continue
-        order = {n: raised.astype(np.float64) if n == _ALERT else p[use, k] for n, p in forecasts.items()}
-        out[str(horizon)] = {
-            "share_alerted": budget,
-            "recall": {name: recall_at_budget(p, y, budget) for name, p in order.items()},
-            "lead_minutes": {name: median_lead_minutes(p, y, minutes, budget) for name, p in order.items()},
-        }
+        here = {name: p[use, k] for name, p in forecasts.items()}
+        static = here[_ALERT]
+        raised = {"upper": static == static.max(initial=0.0), "both": static > static.min(initial=1.0)}
+        out[str(horizon)] = {level: _at_equal(here, mask, y, minutes) for level, mask in raised.items()}
     return out
+
+
+def _at_equal(here: Mapping[str, FloatArray], raised: BoolArray, y: FloatArray, minutes: FloatArray) -> dict[str, Any]:
+    """Recall and lead at the share of accounts that is raised; empty where that is none or all."""
+    budget = float(raised.mean()) if len(raised) else 0.0
+    if not 0.0 < budget < 1.0 or not y.sum():
+        return {}
+    order = {name: raised.astype(np.float64) if name == _ALERT else p for name, p in here.items()}
+    return {
+        "share_alerted": budget,
+        "recall": {name: recall_at_budget(p, y, budget) for name, p in order.items()},
+        "lead_minutes": {name: median_lead_minutes(p, y, minutes, budget) for name, p in order.items()},
+    }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from training.baselines import NAMES
-from training.benchmark.compare import OURS
+from training.benchmark.compare import OURS, least_cost
 from training.evaluate.decisions import RATIOS
 from training.evaluate.segments import RANGE, SMALLEST
 from training.evaluate.table import horizon_name, interval
@@ -54,10 +54,11 @@ def attainable_sheets(found: Found) -> list[Sheet]:
     Returns
     -------
     list of Sheet
-        A table for each part of the accounts.
+        A table for each part of the accounts, and the costs expected by the truth at each horizon.
     """
     words = {"all": "all accounts", "several_positions": "several positions", "contested": "contested band"}
-    return [_attainable(words[part], entry) for part, entry in found.items() if entry]
+    out = [_attainable(words[part], entry) for part, entry in found.items() if entry]
+    return [*out, *(_true_costs(horizon, entry["forecasts"]) for horizon, entry in found["all"].items())]
 
 
 def walk_forward_sheets(found: Found) -> list[Sheet]:
@@ -134,35 +135,33 @@ def _scores(found: Found, horizon: str) -> Sheet:
 
 
 def _costs(found: Found, horizon: str) -> Sheet:
-    columns = ("forecast", *(f"{r:.0%}" for r in RATIOS))
-    rows = []
-    for name, scored in found["scores"].items():
-        cost = scored[horizon]["expected_cost"]
-        rows.append((full_name(name), *(_cost(cost[str(r)]) for r in RATIOS)))
-    best = found["best_cost"][horizon]
-    rows.append(("best", *(best[str(r)] for r in RATIOS)))
+    costs = {name: scored[horizon]["expected_cost"] for name, scored in found["scores"].items()}
     title = f"{horizon_name(horizon)}: expected cost, losses per 1,000 forecasts, by cost of acting over loss"
-    return Sheet(title, columns, rows)
+    return _cost_sheet(title, costs, found["best_cost"][horizon])
+
+
+def _cost_sheet(title: str, costs: Found, best: Found) -> Sheet:
+    rows = [(full_name(name), *(_cost(cost[str(r)]) for r in RATIOS)) for name, cost in costs.items()]
+    return Sheet(title, ("forecast", *(f"{r:.0%}" for r in RATIOS)), [*rows, ("best", *(best[str(r)] for r in RATIOS))])
 
 
 def _equal_alerts(found: Found) -> Sheet:
-    columns = ("horizon", "alerted", "recall of B8", "lead", "recall of margincast", "lead", "best recall")
+    columns = ("horizon", "levels", "alerted", "recall of B8", "lead", "recall of margincast", "lead", "best recall")
     rows = []
-    for horizon, e in found["equal_alerts"].items():
-        recall, lead = e["recall"], e["lead_minutes"]
-        best = max(recall, key=lambda n: recall[n])
-        rows.append(
-            (
-                horizon_name(horizon),
-                f"{e['share_alerted']:.2%}",
-                _share(recall["B8"]),
-                _hours(lead["B8"]),
-                _share(recall[OURS]),
-                _hours(lead[OURS]),
-                f"{best} {_share(recall[best])}",
-            )
-        )
-    return Sheet("At as many alerts as the static two-level alert raises (its upper level)", columns, rows)
+    for horizon, levels in found["equal_alerts"].items():
+        for level, e in levels.items():
+            if e:
+                rows.append((horizon_name(horizon), level, *_alerts(e)))
+    return Sheet(
+        "At as many alerts as the static two-level alert raises, at its upper level and at both", columns, rows
+    )
+
+
+def _alerts(e: Found) -> tuple[str, ...]:
+    recall, lead = e["recall"], e["lead_minutes"]
+    best = max(recall, key=lambda n: recall[n])
+    pairs = (cell for name in ("B8", OURS) for cell in (_share(recall[name]), _hours(lead[name])))
+    return (f"{e['share_alerted']:.2%}", *pairs, f"{best} {_share(recall[best])}")
 
 
 def _contested(found: Found) -> Sheet:
@@ -211,6 +210,12 @@ def _attainable(part: str, entry: Found) -> Sheet:
             rows.append((full_name(name), *(_attained(s) for s in shares)))
     title = f"Share of the attainable skill, from B0 to the Bayes forecast [95%]: {part}"
     return Sheet(title, ("forecast", *(horizon_name(h) for h in horizons)), rows)
+
+
+def _true_costs(horizon: str, forecasts: Found) -> Sheet:
+    costs = {name: f["expected_cost"] for name, f in forecasts.items()}
+    title = f"{horizon_name(horizon)}: expected cost by the truth, losses per 1,000 forecasts, by cost over loss"
+    return _cost_sheet(title, costs, least_cost(costs))
 
 
 def _year(name: str, part: Found) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def expected_cost(p: FloatArray, y: FloatArray, ratio: float) -> float:
     Parameters
     ----------
     p, y : ndarray of float, shape (n,)
-        Probabilities and outcomes.
+        Probabilities, and outcomes or true probabilities.
     ratio : float
         Cost of acting over the loss that it prevents, in (0, 1). Who acts pays it, call or not; who does not pays the
         loss of each call.
@@ -60,7 +60,7 @@ def decision_curve(p: FloatArray, y: FloatArray) -> dict[str, float]:
     Parameters
     ----------
     p, y : ndarray of float, shape (n,)
-        Probabilities and outcomes.
+        Probabilities, and outcomes or true probabilities.
 
     Returns
     -------

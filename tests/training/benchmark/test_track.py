@@ -62,7 +62,7 @@ def test_outcomes_and_truth_agree(found):
 
 def test_tables_name_every_forecast(found):
     sheets = [*attainable_sheets(found["attainable"]), *comparison_sheets(found)]
-    assert len(sheets) == 3 + 5 + 5 + 1 + 1 + 1
+    assert len(sheets) == 3 + 5 + 5 + 5 + 1 + 1 + 1
     for sheet in sheets:
         assert all(len(row) == len(sheet.columns) for row in sheet.rows)
         assert table_of(sheet.columns, sheet.rows, sheet.title).row_count == len(sheet.rows)
