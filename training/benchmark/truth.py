@@ -187,7 +187,7 @@ def entropy(p: FloatArray) -> FloatArray:
     >>> entropy(np.array([0.0, 0.5])).round(4).tolist()
     [0.0, 0.6931]
     """
-    return np.asarray(-(xlogy(p, p) + xlogy(1.0 - p, 1.0 - p)))
+    return np.asarray(0.0 - (xlogy(p, p) + xlogy(1.0 - p, 1.0 - p)))
 
 
 def bayes_loss(one: IntArray, both: IntArray, pairs: int) -> FloatArray:
