@@ -57,9 +57,10 @@ def benchmark(
     from margincast.cli.inputs import names
     from margincast.cli.stages import stages
     from training.benchmark.output import write_benchmark
+    from training.benchmark.peers import peer_names
     from training.benchmark.simulated import FULL, QUICK, simulated_track
 
-    chosen = () if peers == "none" else names(peers)
+    chosen = () if peers == "none" else peer_names(names(peers))
     folder = _folder(market, track)
     found: dict[str, Any] = {}
     with stages() as report:
@@ -91,6 +92,8 @@ def _folder(market: Path | None, track: Track) -> Path | None:
     folder = market or (None if given is None else Path(given) / "data")
     if folder is None and track == "real":
         raise InputError("--market", "nothing", "a market folder, or the setting MARGINCAST_DATA")
+    if folder is not None and not folder.is_dir():
+        raise InputError("--market", str(folder), "a folder with {mark,perp,spot}/<venue>/<SYMBOL>-<bar>.parquet")
     if folder is None:
         note("note: no real market: --market or the setting MARGINCAST_DATA names one")
     return folder
@@ -102,7 +105,7 @@ def _panel(folder: Path, assets: str | None, bar: str, venue: str) -> MarketPane
     from features.sources.bars import base_of
     from margincast.cli.inputs import open_market
 
-    if assets is None and folder.is_dir():
+    if assets is None:
         there = {base_of(file.symbol) for file in list_bar_files(folder, KINDS, venue)}
         usual = [name for name in USUAL_ASSETS.split(",") if name in there]
         assets = ",".join(usual) or None

@@ -40,6 +40,9 @@ def test_what_is_missing_is_said(run: Run, tmp_path: Path) -> None:
     assert "MARGINCAST_DATA" in done.stderr
     done = run("benchmark", "--track", "real", "--market", tmp_path / "nowhere")
     assert done.exit_code == 2
+    done = run("benchmark", "--peers", "prophet", "--market", tmp_path)
+    assert done.exit_code == 2
+    assert "catboost" in done.stderr
     root = tmp_path / "short"
     write_panel(simulate_market(("BTC",), days=40, seed=5), root)
     done = run("benchmark", "--track", "real", "--market", root, "--walk-forward")

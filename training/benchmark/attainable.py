@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from models.typing import HORIZONS, BoolArray, FloatArray
+from models.typing import HORIZONS, BoolArray, FloatArray, IntArray
+from training.benchmark.names import OURS
 from training.benchmark.truth import Truth, expected_loss
 from training.dataset import Dataset
-from training.evaluate.bootstrap import share
+from training.evaluate.bootstrap import share, skill
 from training.evaluate.decisions import decision_curve
 from training.evaluate.report import CONTESTED_SIGMA
 
@@ -29,7 +30,7 @@ def attainable(
     truth : Truth
         Of the same n accounts.
     forecasts : mapping of str to ndarray of float, shape (2n, 4)
-        Predictions by name; ``"B0"`` must be among them.
+        Predictions by name; ``"B0"`` and ``"margincast"`` must be among them.
     draws : int
         Bootstrap draws of the intervals.
 
@@ -38,7 +39,8 @@ def attainable(
     dict
         For each part of the accounts (all, several positions, contested): bayes and B0 losses by horizon and pooled,
         and for each forecast its expected loss, predicted over true calls, expected cost by ratio, and share of
-        the attainable skill, (B0 - forecast) / (B0 - Bayes), with a 95% interval from drawing weeks.
+        the attainable skill, (B0 - forecast) / (B0 - Bayes), and the skill of margincast over it in expected loss,
+        both with a 95% interval from drawing weeks.
     """
     calls = dataset.level == 0
     p, best = truth.p[:, 0], truth.bayes_loss()[:, 0]
@@ -51,27 +53,35 @@ def attainable(
     }
     out: dict[str, Any] = {}
     for part, rows in parts.items():
-        entry: dict[str, Any] = {}
+        entry = {}
         for horizon, use in _horizons(rows):
-            if not use.any():
-                continue
-            shares = {n: share(v[use], loss["B0"][use], best[use], when[use], draws).as_dict() for n, v in loss.items()}
-            entry[horizon] = {
-                "n": int(use.sum()),
-                "p_call": float(p[use].mean()),
-                "bayes_loss": float(best[use].mean()),
-                "forecasts": {
-                    name: {
-                        "loss": float(v[use].mean()),
-                        "predicted_over_true": float(forecasts[name][calls][use].sum() / max(p[use].sum(), 1e-300)),
-                        "expected_cost": decision_curve(forecasts[name][calls][use], p[use]),
-                        "share": shares[name],
-                    }
-                    for name, v in loss.items()
-                },
-            }
+            if use.any():
+                kept = {name: (forecasts[name][calls][use], v[use]) for name, v in loss.items()}
+                entry[horizon] = _beside(kept, p[use], best[use], when[use], draws)
         out[part] = entry
     return out
+
+
+def _beside(
+    kept: Mapping[str, tuple[FloatArray, FloatArray]], p: FloatArray, best: FloatArray, when: IntArray, draws: int
+) -> dict[str, Any]:
+    """Forecasts and their losses on some rows, beside the truth and beside margincast."""
+    worst, ours = kept["B0"][1], kept[OURS][1]
+    return {
+        "n": len(p),
+        "p_call": float(p.mean()),
+        "bayes_loss": float(best.mean()),
+        "forecasts": {
+            name: {
+                "loss": float(loss.mean()),
+                "predicted_over_true": float(q.sum() / max(p.sum(), 1e-300)),
+                "expected_cost": decision_curve(q, p),
+                "share": share(loss, worst, best, when, draws).as_dict(),
+                "skill_of_margincast": skill(ours, loss, when, draws).as_dict(),
+            }
+            for name, (q, loss) in kept.items()
+        },
+    }
 
 
 def contested(dataset: Dataset) -> BoolArray:

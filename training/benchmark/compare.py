@@ -10,15 +10,15 @@ import numpy as np
 from models.market import MarketPanel
 from models.typing import HORIZONS, BoolArray, FloatArray
 from training.benchmark.attainable import contested
+from training.benchmark.names import OURS
 from training.dataset import Dataset
 from training.evaluate.decisions import RATIOS
 from training.evaluate.metrics import median_lead_minutes, recall_at_budget
 from training.evaluate.report import scores, skills
 from training.evaluate.segments import segment_table
 
-__all__ = ["OURS", "compare", "least_cost"]
+__all__ = ["compare", "least_cost"]
 
-OURS: Final = "margincast"
 _ALERT: Final = "B8"
 
 

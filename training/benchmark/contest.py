@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.market import MarketPanel
 from models.typing import FloatArray
-from training.benchmark.compare import OURS
+from training.benchmark.names import OURS
 from training.benchmark.peers import Peer, fit_peers
 from training.dataset import Dataset
 from training.pipeline import Training, train_dataset, training_set

@@ -28,7 +28,7 @@ from training.fit import Rows, rows_of
 from training.settings import Stage, say
 from training.splits import Split
 
-__all__ = ["PEERS", "Peer", "fit_peers"]
+__all__ = ["PEERS", "Peer", "fit_peers", "peer_names"]
 
 Peer = Callable[[Dataset], FloatArray]
 """Gives probabilities of shape (n, 4) for a dataset of n pairs."""
@@ -37,6 +37,31 @@ PEERS: Final = {"histgb": "sklearn", "logistic": "sklearn", "xgboost": "xgboost"
 _RATE: Final = 0.05
 _LEAST_ROWS: Final = 500
 _WIDTH: Final = len(HORIZONS)
+
+
+def peer_names(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Check names of peers.
+
+    Parameters
+    ----------
+    names : sequence of str or None
+        Which of `PEERS`; all where None.
+
+    Returns
+    -------
+    tuple of str
+        The names.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown.
+    """
+    chosen = tuple(PEERS) if names is None else tuple(names)
+    unknown = [name for name in chosen if name not in PEERS]
+    if unknown:
+        raise InputError("peers", ", ".join(unknown), f"names out of {', '.join(PEERS)}")
+    return chosen
 
 
 def fit_peers(
@@ -77,10 +102,7 @@ def fit_peers(
     InputError
         If a name is unknown.
     """
-    chosen = tuple(PEERS) if names is None else tuple(names)
-    unknown = [name for name in chosen if name not in PEERS]
-    if unknown:
-        raise InputError("peers", ", ".join(unknown), f"names out of {', '.join(PEERS)}")
+    chosen = peer_names(names)
     fitted: dict[str, Peer] = {}
     notes = []
     fit, valid = rows_of(dataset, parts.fit), rows_of(dataset, parts.valid)

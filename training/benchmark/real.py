@@ -11,9 +11,10 @@ import numpy as np
 from features.sources.times import iso
 from models.market import MarketPanel
 from models.typing import DAY_NS, FloatArray
-from training.benchmark.compare import OURS, compare
+from training.benchmark.compare import compare
 from training.benchmark.contest import fit_contestants
 from training.benchmark.crashes import leave_one_out
+from training.benchmark.names import OURS
 from training.dataset import Dataset, concatenate
 from training.evaluate.report import plain
 from training.scoring import evaluation_set

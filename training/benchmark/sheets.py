@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from training.baselines import NAMES
-from training.benchmark.compare import OURS, least_cost
+from training.benchmark.compare import least_cost
+from training.benchmark.names import OURS
 from training.evaluate.decisions import RATIOS
 from training.evaluate.segments import RANGE, SMALLEST
 from training.evaluate.table import horizon_name, interval
@@ -202,14 +203,16 @@ def _calibration(found: Found) -> Sheet:
 def _attainable(part: str, entry: Found) -> Sheet:
     horizons = list(entry)
     names = sorted(entry[horizons[-1]]["forecasts"], key=lambda n: entry[horizons[-1]]["forecasts"][n]["loss"])
-    rows = [("Bayes: expected log loss", *(_five(entry[h]["bayes_loss"]) for h in horizons))]
-    rows.append(("B0: expected log loss", *(_five(entry[h]["forecasts"]["B0"]["loss"]) for h in horizons)))
+    rows = [("Bayes: expected log loss", *(_five(entry[h]["bayes_loss"]) for h in horizons), "")]
+    rows.append(("B0: expected log loss", *(_five(entry[h]["forecasts"]["B0"]["loss"]) for h in horizons), ""))
     for name in names:
         if name != "B0":
-            shares = (entry[h]["forecasts"][name]["share"] for h in horizons)
-            rows.append((full_name(name), *(_attained(s) for s in shares)))
+            seen = [entry[h]["forecasts"][name] for h in horizons]
+            over = "" if name == OURS else interval(_known(seen[-1]["skill_of_margincast"]))
+            rows.append((full_name(name), *(_attained(s["share"]) for s in seen), over))
     title = f"Share of the attainable skill, from B0 to the Bayes forecast [95%]: {part}"
-    return Sheet(title, ("forecast", *(horizon_name(h) for h in horizons)), rows)
+    last = "pooled skill of margincast over it [95%]"
+    return Sheet(title, ("forecast", *(horizon_name(h) for h in horizons), last), rows)
 
 
 def _true_costs(horizon: str, forecasts: Found) -> Sheet:
