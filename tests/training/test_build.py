@@ -52,8 +52,9 @@ def test_rows_equal_those_of_the_serving_path(panel, population, dataset):
     class Spy(MarginCallPredictor):
         def __init__(self):
             object.__setattr__(self, "prior", prior)
+            object.__setattr__(self, "novelty", None)
 
-        def predict(self, x, prior_p, num_threads=None):
+        def predict(self, x, prior_p, num_threads=None, novelty=None):
             seen.update(x=x.copy(), prior=prior_p.copy())
             return prior_p.copy()
 
