@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from models._by_pointer import by_pointer
 from models.book import BookArrays
 from models.margin._kernel import fast, inlined, kernel
 from models.margin.linear import tier_value, unit_gap
@@ -25,6 +26,7 @@ TILE = 512
 """Paths that stay in the cache while all accounts walk through them."""
 
 
+@by_pointer
 class Paths(NamedTuple):
     """Scenario paths as the kernels take them: price ratios to now, float32, time last.
 

@@ -1,4 +1,11 @@
-"""Kernels of the prior: breach counts over scenario paths, pruned by per-block bounds of the gap."""
+"""Kernels of the prior: what a table answers, and breach counts over scenario paths, pruned by bounds of the gap.
+
+A unit that hangs on one price is looked up in the table of running extremes; accounts with several such units, or with a
+unit that hangs on several prices, are counted over the scenario paths, and the count is shrunk towards the one-factor
+equivalent with the weight of two paths. Factors are (n, L): a path that does not breach a level cannot breach one with a
+smaller factor, so the levels after the first look at few paths. The three kernels are called one by one, so that only
+those that a book needs are compiled.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +20,18 @@ from models.margin._kernel import kernel
 from models.margin.linear import barriers, unit_factor, unit_gap, unit_is_live
 from models.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["probability_kernel"]
+__all__ = ["count_curved_accounts", "count_straight", "look_up"]
 
 _OWN_PATHS = 2.0  # weight of the one-factor equivalent, in paths
 _HORIZON_STEPS = np.array([1, 4, 24, 72], np.int32)
 
 
 @njit(cache=True, nogil=True)
-def probability_kernel(
-    b: BookArrays,
-    price: FloatArray,
-    factor: FloatArray,
-    deviation: FloatArray,
-    correlation: FloatArray,
-    survival: FloatArray,
-    paths: Paths,
-    out: FloatArray,
+def count_straight(
+    b: BookArrays, price: FloatArray, factor: FloatArray, paths: Paths, joint: BoolArray, out: FloatArray
 ) -> None:
-    """Fill ``out`` (n, L, 4) with the probability that some unit of each account breaches each level by each horizon.
-
-    A unit that hangs on one price is looked up in the table of running extremes; accounts with several such
-    units, or with a unit that hangs on several prices, are counted over the scenario paths, and the count is
-    shrunk towards the one-factor equivalent with the weight of two paths. ``factor`` is (n, L): a path that does not
-    breach a level cannot breach one with a smaller factor, so the levels after the first look at few paths.
-    """
+    """Count the rows of `joint`, of accounts without sheets, over the scenario paths, and add the shares to `out`."""
     size = paths.low.shape[0]
-    weight = _OWN_PATHS / (size + _OWN_PATHS)
-    joint = _looked_up(b, price, factor, deviation, correlation, survival, weight, out)
     first, before = np.empty(TILE, np.int32), np.empty(TILE, np.int32)
     counts = np.empty(4, np.int64)
     work = Scratch(
@@ -50,13 +42,12 @@ def probability_kernel(
         np.empty((3, paths.low.shape[2]), np.float32),
         price.copy(),
     )
-    curved = _count_curved_accounts(b, price, factor, paths, joint, out)
     for base in range(0, size, TILE):  # a tile of paths stays in the cache while all accounts walk through it
         n_paths = min(TILE, size - base)
         for n in range(len(factor)):
             before[:] = 0
             for level in range(factor.shape[1]):
-                if curved[n] or not joint[n, level]:
+                if not joint[n, level]:
                     continue
                 k = factor[n, level]
                 if level > 0 and k > factor[n, level - 1]:
@@ -72,32 +63,22 @@ def probability_kernel(
 
 
 @njit(cache=True, nogil=True)
-def _curved_accounts(b: BookArrays, n_accounts: int) -> BoolArray:
-    """Which accounts have a unit with sheets, shape (n,)."""
-    curved = np.zeros(n_accounts, np.bool_)
-    for n in range(n_accounts):
-        for u in range(b.account_unit[n], b.account_unit[n + 1]):
-            curved[n] |= is_curved(b, u)
-    return curved
-
-
-@njit(cache=True, nogil=True)
-def _count_curved_accounts(
+def count_curved_accounts(
     b: BookArrays, price: FloatArray, factor: FloatArray, paths: Paths, joint: BoolArray, out: FloatArray
-) -> BoolArray:
-    """Count accounts with curved units over all paths, so that each unit is tabulated once; say which they are."""
+) -> None:
+    """Count the accounts with sheets over all paths, so that each unit is tabulated once; take them out of `joint`."""
     size = paths.low.shape[0]
-    curved = _curved_accounts(b, len(factor))
-    if not curved.any():
-        return curved
     curves = new_curves(len(price))
     first, before = np.empty(size, np.int32), np.empty(size, np.int32)
     counts = np.empty(4, np.int64)
-    for n in np.flatnonzero(curved):
+    for n in range(len(factor)):
+        if not _has_sheets(b, n):
+            continue
         before[:] = 0
         for level in range(factor.shape[1]):
             if not joint[n, level]:
                 continue
+            joint[n, level] = False
             k = factor[n, level]
             if level > 0 and k > factor[n, level - 1]:
                 before[:] = 0
@@ -110,21 +91,27 @@ def _count_curved_accounts(
             _tally(first, counts)
             for h in range(4):
                 out[n, level, h] += counts[h] / (size + _OWN_PATHS)
-    return curved
+
+
+@kernel
+def _has_sheets(b: BookArrays, n: int) -> bool:
+    """Whether account `n` has a unit with sheets."""
+    return b.unit_sheet[b.account_unit[n + 1]] > b.unit_sheet[b.account_unit[n]]
 
 
 @njit(cache=True, nogil=True)
-def _looked_up(
+def look_up(
     b: BookArrays,
     price: FloatArray,
     factor: FloatArray,
     deviation: FloatArray,
     correlation: FloatArray,
     survival: FloatArray,
-    weight: float,
+    size: int,
     out: FloatArray,
 ) -> BoolArray:
-    """Fill what needs no paths; say which rows (n, L) are to be counted, and put the weight of two paths there."""
+    """Fill what needs no paths; say which rows (n, L) are to be counted on `size`, with the weight of two put there."""
+    weight = _OWN_PATHS / (size + _OWN_PATHS)
     kinds = unit_factor(b)
     joint = np.zeros(factor.shape, np.bool_)
     single = np.empty(4)
@@ -135,7 +122,7 @@ def _looked_up(
             if breached or live == 0:
                 out[n, level] = 1.0 if breached else 0.0
             elif live == 1 and kinds[last] >= 0 and not is_curved(b, last):
-                _single(b, last, k, kinds[last], price, deviation, survival, out[n, level])
+                _single(b, last, k, int(kinds[last]), price, deviation, survival, out[n, level])
             else:
                 joint[n, level] = True
                 single[:] = 0.0
@@ -149,7 +136,7 @@ def _looked_up(
 @kernel
 def _live_units(b: BookArrays, n: int, k: float, price: FloatArray) -> tuple[int, int, bool]:
     """Units of account `n` that hold positions: their number, the last of them, and whether any unit is in breach."""
-    live, last, breached = 0, -1, False
+    live, last, breached = 0, np.int32(-1), False
     for u in range(b.account_unit[n], b.account_unit[n + 1]):
         if unit_is_live(b, u):
             live += 1

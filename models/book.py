@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models._account_columns import account_columns
+from models._by_pointer import by_pointer
 from models._csr import gather
 from models.account import Account
 from models.errors import Failure, InputError
@@ -26,6 +27,7 @@ __all__ = ["NEVER", "Book", "BookArrays", "account_columns", "linear_defaults", 
 Columns = Mapping[str, Any]
 
 
+@by_pointer
 class BookArrays(NamedTuple):
     """The numbers of a book, C-contiguous, as the kernels take them.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models._path_kernels import Paths
-from models._prior_kernels import probability_kernel
+from models._prior_kernels import count_curved_accounts, count_straight, look_up
 from models.book import Book, require_sheets
 from models.errors import InputError, SchemaMismatchError
 from models.first_passage import ExtremeTable
@@ -243,16 +243,13 @@ class PriorModel:
         require_sheets(book)
         factors = np.ascontiguousarray(factor if np.ndim(factor) == 2 else np.asarray(factor)[:, None], np.float64)
         out = np.empty((*factors.shape, len(HORIZONS)))
-        probability_kernel(
-            book.arrays,
-            np.ascontiguousarray(price, np.float64),
-            factors,
-            state.sigma,
-            state.correlation,
-            self.extremes.survival,
-            state.scenarios,
-            out,
-        )
+        prices, paths = np.ascontiguousarray(price, np.float64), state.scenarios
+        tables = (state.sigma, state.correlation, self.extremes.survival, len(paths.low))
+        joint = look_up(book.arrays, prices, factors, *tables, out)
+        if len(book.arrays.sheet_asset):
+            count_curved_accounts(book.arrays, prices, factors, paths, joint, out)
+        if joint.any():
+            count_straight(book.arrays, prices, factors, paths, joint, out)
         np.maximum.accumulate(out, axis=2, out=out)
         for level in range(1, factors.shape[1]):  # what breaches a level breaches the ones above
             lower = factors[:, level] <= factors[:, level - 1]

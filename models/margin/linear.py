@@ -244,9 +244,14 @@ def _walk_out(b: BookArrays, u: int, k: float, asset: int, trial: FloatArray) ->
     now = trial[asset]
     if not unit_gap(b, u, k, trial) >= 0.0:
         return np.inf, 0.0
-    lower = _first_root(b, u, k, asset, now, -1, trial)
-    upper = _first_root(b, u, k, asset, now, 1, trial)
-    return (lower if lower > 0.0 else 0.0), (upper if upper > 0.0 else np.inf)
+    lower, upper = 0.0, np.inf
+    for side in (-1, 1):  # in a loop, so that it is compiled once
+        root = _first_root(b, u, k, asset, now, side, trial)
+        if root > 0.0 and side < 0:
+            lower = root
+        elif root > 0.0:
+            upper = root
+    return lower, upper
 
 
 @njit(cache=True)
