@@ -1,8 +1,8 @@
 """Named tuples of arrays that compiled code takes as one pointer.
 
-numba hands a tuple over by value. An array is seven numbers, so a book of 46 columns is taken out of Python as 46 arrays
-at every call, and each function inside hands on more than three hundred numbers: calls cost more than the work of one
-account, and lowering them is most of the time that compiling takes. A tuple of a class under `by_pointer` writes the
+numba hands a tuple over by value. An array is seven numbers, so a book of 46 columns is taken out of Python as 46
+arrays at every call, and each function inside hands on more than three hundred numbers: the calls of one account cost
+more than its work, and compiling them more than compiling the rest. A tuple of a class under `by_pointer` writes the
 addresses and shapes of its arrays to a table, once. Kernels get the address of the table, and ``b.unit_cash`` in a
 kernel reads its column from there. To Python it stays a named tuple.
 
@@ -141,7 +141,7 @@ def by_pointer(cls: type[T]) -> type[T]:
     """
     names = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
     made: Any = type(cls.__name__, (_Table, cls), {**names, "_types": {}})
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 @unbox(PointerType)

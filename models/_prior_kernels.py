@@ -1,13 +1,15 @@
 """Kernels of the prior: what a table answers, and breach counts over scenario paths, pruned by bounds of the gap.
 
-A unit that hangs on one price is looked up in the table of running extremes; accounts with several such units, or with a
-unit that hangs on several prices, are counted over the scenario paths, and the count is shrunk towards the one-factor
-equivalent with the weight of two paths. Factors are (n, L): a path that does not breach a level cannot breach one with a
-smaller factor, so the levels after the first look at few paths. The three kernels are called one by one, so that only
-those that a book needs are compiled.
+A unit that hangs on one price is looked up in the table of running extremes. Accounts with several such units, or with
+one that hangs on several prices, are counted over the scenario paths, and the count is shrunk towards the one-factor
+equivalent with the weight of two paths. Factors are (n, L): a path that does not breach a level cannot breach one with
+a smaller factor, so the levels after the first look at few paths. The three kernels are called one by one: only those
+that a book needs are compiled.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -136,7 +138,8 @@ def look_up(
 @kernel
 def _live_units(b: BookArrays, n: int, k: float, price: FloatArray) -> tuple[int, int, bool]:
     """Units of account `n` that hold positions: their number, the last of them, and whether any unit is in breach."""
-    live, last, breached = 0, np.int32(-1), False
+    live, breached = 0, False
+    last: Any = np.int32(-1)  # of the type of u, so that what takes it is compiled once
     for u in range(b.account_unit[n], b.account_unit[n + 1]):
         if unit_is_live(b, u):
             live += 1
