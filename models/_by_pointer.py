@@ -20,7 +20,6 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.imputils import lower_getattr_generic
@@ -33,7 +32,7 @@ from models.typing import IntArray
 __all__ = ["by_pointer"]
 
 T = TypeVar("T", bound=tuple[Any, ...])
-_WORD = ir.IntType(64)
+_WORD = cgutils.intp_t
 _HEAD = 2  # words of a table before the fields
 _WORDS = 5  # of each field: its address, and its shape of up to 4 dimensions
 
@@ -146,10 +145,12 @@ def by_pointer(cls: type[T]) -> type[T]:
 
 @unbox(PointerType)
 def _unbox(typ: PointerType, value: Any, c: Any) -> NativeValue:
+    pointer = cgutils.alloca_once_value(c.builder, cgutils.get_null_value(cgutils.voidptr_t))
     number = c.pyapi.object_getattr_string(value, "_address")
-    pointer = c.pyapi.long_as_voidptr(number)
-    c.pyapi.decref(number)
-    return NativeValue(pointer, is_error=c.pyapi.c_api_error())
+    with cgutils.if_likely(c.builder, cgutils.is_not_null(c.builder, number)):
+        c.builder.store(c.pyapi.long_as_voidptr(number), pointer)
+        c.pyapi.decref(number)
+    return NativeValue(c.builder.load(pointer), is_error=c.pyapi.c_api_error())
 
 
 @infer_getattr
@@ -167,13 +168,13 @@ def _field(context: Any, builder: Any, typ: PointerType, pointer: Any, name: str
     at, member = typ.place(name)
 
     def read(i: int, kind: Any) -> Any:
-        slot = builder.gep(builder.bitcast(pointer, _WORD.as_pointer()), [ir.Constant(_WORD, at + i)])
+        slot = builder.gep(builder.bitcast(pointer, _WORD.as_pointer()), [_WORD(at + i)])
         value = builder.load(builder.bitcast(slot, kind.as_pointer()))
         value.set_metadata("invariant.load", builder.module.add_metadata([]))
         return value
 
     array = make_array(member)(context, builder)
-    size = ir.Constant(_WORD, context.get_abi_sizeof(context.get_data_type(member.dtype)))
+    size = _WORD(context.get_abi_sizeof(context.get_data_type(member.dtype)))
     shape = [read(1 + i, _WORD) for i in range(member.ndim)]
     strides = [size]
     for length in shape[:0:-1]:
@@ -191,13 +192,13 @@ def _write(typing_context: Any, table: Any, arrays: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         out = make_array(table)(context, builder, values[0]).data
-        words = {0: builder.ptrtoint(out, _WORD), 1: ir.Constant(_WORD, _kind(tuple(arrays)))}
+        words = {0: builder.ptrtoint(out, _WORD), 1: _WORD(_kind(tuple(arrays)))}
         for i, typ in enumerate(arrays):
             array = make_array(typ)(context, builder, builder.extract_value(values[1], i))
             field = [builder.ptrtoint(array.data, _WORD), *cgutils.unpack_tuple(builder, array.shape)]
             words.update(enumerate(field, _HEAD + _WORDS * i))
         for i, word in words.items():
-            builder.store(word, builder.gep(out, [ir.Constant(_WORD, i)]))
+            builder.store(word, builder.gep(out, [_WORD(i)]))
         return context.get_dummy_value()
 
     return types.void(table, arrays), code
