@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from models._by_pointer import by_pointer
 from models.market import MarketPanel
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray
 
@@ -21,6 +22,7 @@ BLOCK = 32
 """Bars in a block."""
 
 
+@by_pointer
 class Extremes(NamedTuple):
     """Bars and block tables of A assets over T bars, C-contiguous.
 

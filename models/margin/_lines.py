@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from models._by_pointer import by_pointer
 from models.book import BookArrays
 from models.margin._extremes import BLOCK, Extremes
 from models.margin._kernel import fast, inlined, kernel
@@ -43,6 +44,7 @@ HOME: Final = 10  # keeps AT while the lines are fitted elsewhere
 _N_LINES: Final = 11
 
 
+@by_pointer
 class Work(NamedTuple):
     """Memory that a walk reuses for every unit: K assets at most in a unit, B blocks in a window."""
 

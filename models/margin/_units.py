@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models._by_pointer import by_pointer
 from models.book import BookArrays
 from models.margin._extremes import Extremes
 from models.margin._kernel import inlined, kernel
@@ -40,6 +41,7 @@ class Plan(NamedTuple):
     factor: FloatArray  # (n, C) requirement factor of each level
 
 
+@by_pointer
 class Outcome(NamedTuple):
     """What happened to each unit."""
 
