@@ -7,10 +7,22 @@ from typing import Any, Final
 
 import numpy as np
 
+from models.predictor.amounts import AMOUNT_LEVELS
 from models.predictor.explain import PARTS, Explanation
 from models.typing import HORIZONS, FloatArray, IntArray
 
-__all__ = ["BIT", "FLAGS", "Forecast", "copy_rows", "empty_forecast", "flag_names", "source_of"]
+__all__ = [
+    "AMOUNT_NAMES",
+    "BIT",
+    "DISTRUST",
+    "FLAGS",
+    "Forecast",
+    "copy_rows",
+    "empty_forecast",
+    "flag_names",
+    "source_of",
+    "TIME_NAMES",
+]
 
 FLAGS: Final = (
     "prior_only",
@@ -38,8 +50,12 @@ option is valued at a volatility that no index and no quote stands behind; ``nov
 nearly all of the training, so the trees count less; ``missing_features``, ``stale_features`` too much of the input is
 missing or too old (`models.predictor.fallback`), so the prior answers.
 """
+AMOUNT_NAMES: Final = tuple(f"call_amount_q{round(100 * level)}" for level in AMOUNT_LEVELS)
+TIME_NAMES: Final = ("time_to_call", "time_to_call_q10", "time_to_call_q90")
 BIT: Final = {name: 1 << i for i, name in enumerate(FLAGS)}
 """Bit of each flag."""
+DISTRUST: Final = BIT["missing_features"] | BIT["stale_features"]
+"""Flags of the accounts for which the trees are not asked."""
 _REASONS: Final = {"prior_only": "no_model", "missing_features": "missing_features", "stale_features": "stale_features"}
 
 
@@ -53,8 +69,12 @@ class Forecast:
         Probability of a call, of a liquidation, within each horizon.
     prior : ndarray, shape (n, 4)
         The prior's P(call).
-    call_amount_q50, call_amount_q90 : ndarray, shape (n, 4)
-        Quantiles of the call amount given a call within the horizon.
+    call_amount : ndarray, shape (n, 4, 7)
+        Quantiles of the call amount given a call within the horizon, at `models.predictor.amounts.AMOUNT_LEVELS`; a
+        model without `AmountModel` gives two of them, the others are NaN.
+    time_to_call, time_to_call_q10, time_to_call_q90 : ndarray, shape (n, 4)
+        Minutes to the close of the hour of the call given one within the horizon: expected, and an interval that holds
+        four of five calls. 0 for accounts in a call; NaN where none can come.
     age_minutes : ndarray, shape (n,)
         Age of the oldest price the account depends on, at its own instant.
     flags : ndarray of int64, shape (n,)
@@ -75,14 +95,33 @@ class Forecast:
     p_call: FloatArray
     p_liquidation: FloatArray
     prior: FloatArray
-    call_amount_q50: FloatArray
-    call_amount_q90: FloatArray
+    call_amount: FloatArray
+    time_to_call: FloatArray
+    time_to_call_q10: FloatArray
+    time_to_call_q90: FloatArray
     age_minutes: FloatArray
     flags: IntArray
     state: IntArray
     novelty: FloatArray
     unusual: IntArray
     explanation: Explanation | None = None
+
+    @property
+    def call_amount_q50(self) -> FloatArray:
+        """Median of the call amount, shape (n, 4)."""
+        return self.call_amount[:, :, AMOUNT_LEVELS.index(0.5)]
+
+    @property
+    def call_amount_q90(self) -> FloatArray:
+        """Quantile 0.9 of the call amount, shape (n, 4)."""
+        return self.call_amount[:, :, AMOUNT_LEVELS.index(0.9)]
+
+    def figures(self) -> dict[str, FloatArray]:
+        """Give the columns of an answer by name, shape (n, 4) each."""
+        amounts = {name: self.call_amount[:, :, i] for i, name in enumerate(AMOUNT_NAMES)}
+        plain = {name: getattr(self, name) for name in ("p_call", "p_liquidation", "prior")}
+        times = {name: getattr(self, name) for name in TIME_NAMES}
+        return {**plain, **amounts, **times}
 
 
 def flag_names(bits: int) -> list[str]:
@@ -143,11 +182,12 @@ def empty_forecast(n: int, explain: bool) -> Forecast:
     Forecast
         NaN and 0 throughout.
     """
-    a, b, c, d, e = (np.full((n, len(HORIZONS)), np.nan) for _ in range(5))
+    a, b, c, d, e, f = (np.full((n, len(HORIZONS)), np.nan) for _ in range(6))
+    amounts = np.full((n, len(HORIZONS), len(AMOUNT_LEVELS)), np.nan)
     parts = Explanation(np.empty((n, len(HORIZONS))), np.empty((n, len(HORIZONS), len(PARTS)))) if explain else None
     ages, novelty = np.zeros(n), np.full(n, np.nan)
     flags, state, unusual = np.zeros(n, np.int64), np.zeros(n, np.int64), np.full((n, 3), -1, np.int64)
-    return Forecast(a, b, c, d, e, ages, flags, state, novelty, unusual, parts)
+    return Forecast(a, b, c, amounts, d, e, f, ages, flags, state, novelty, unusual, parts)
 
 
 def copy_rows(part: Any, rows: IntArray, out: Any) -> None:

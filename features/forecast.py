@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from features.answer import BIT, FLAGS, Forecast, copy_rows, empty_forecast, flag_names
+from features.answer import BIT, DISTRUST, FLAGS, Forecast, copy_rows, empty_forecast, flag_names
 from features.build import FEATURE_NAMES, design_matrix
 from features.market import market_row
 from models.book import Book, BookArrays
@@ -17,9 +17,11 @@ from models.margin.dynamic.block import dynamic_assets, rate_at
 from models.margin.levels import STATES, margin_levels
 from models.margin.valuation import Volatility, implied_level, valued
 from models.market import MarketPanel
-from models.predictor import MarginCallPredictor, SizeModel, size_inputs
+from models.predictor import MarginCallPredictor, size_inputs
 from models.predictor.explain import Explanation
 from models.predictor.fallback import Fallback
+from models.predictor.sizing import call_amounts
+from models.predictor.timing import TimeModel
 from models.prior import PriorModel, PriorState
 from models.typing import HORIZONS, MINUTE_NS, BoolArray, Float32Array, FloatArray, IntArray
 from models.volatility.month import month_volatility
@@ -28,12 +30,13 @@ __all__ = ["FLAGS", "Forecast", "Moment", "flag_names", "forecast", "moment_at"]
 
 
 class _Scored(NamedTuple):
-    """P(breach) of each level, and what is said of the input: flags ``novel`` and those of the fall-back."""
+    """P(breach) of each level, what is said of the input (novelty, fall-back), and the rows of the first level."""
 
     p: list[FloatArray]
     novelty: FloatArray
     unusual: IntArray
     bits: IntArray
+    x: Float32Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,18 +133,21 @@ class Moment:
         in_call = levels.gap_call < 0
         p_call[in_call] = 1.0
         p_liquidation[levels.state == len(STATES) - 1] = 1.0
-        size = SizeModel() if self.predictor is None else self.predictor.size
-        q50, q90 = size.quantiles(*size_inputs(book, self.price, self.state.sigma, levels))
+        base, scale = size_inputs(book, self.price, self.state.sigma, levels)
+        amounts = call_amounts(self.predictor, scored.x, base, scale, scored.novelty, (scored.bits & DISTRUST) != 0)
         unknown = levels.state < 0
         liquidation = np.minimum(p_liquidation, p_call)
         if unknown.any():
-            for table in (p_call, liquidation, prior, q50, q90):
+            for table in (p_call, liquidation, prior, amounts):
                 table[unknown] = np.nan
+        times = (TimeModel() if self.predictor is None else self.predictor.times).times(p_call)
+        for time in times:
+            time[in_call & ~unknown] = 0.0
         flags = self._flags(book, ages, unknown, in_call) | scored.bits
         flags[guessed] |= BIT["modelled_volatility"]
         parts = self._explain(book, prior, p_call, scored.bits) if explain else None
-        state = levels.state
-        return Forecast(p_call, liquidation, prior, q50, q90, ages, flags, state, scored.novelty, scored.unusual, parts)
+        state, known = levels.state, (scored.novelty, scored.unusual)
+        return Forecast(p_call, liquidation, prior, amounts, *times, ages, flags, state, *known, parts)
 
     def ages(self, book: Book) -> FloatArray:
         """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""
@@ -206,7 +212,8 @@ class Moment:
         bits |= np.where(self.fallback.stale(ages), BIT["stale_features"], 0)
         np.copyto(both, prior, where=(bits != 0)[:, None, None])
         unusual = self._unusual(self.predictor, first, holds & (novelty > 1.0), bits)
-        return _Scored([np.ascontiguousarray(both[:, i]) for i in range(m)], novelty, unusual, bits)
+        call = x[:, 0].reshape(-1, len(FEATURE_NAMES))
+        return _Scored([np.ascontiguousarray(both[:, i]) for i in range(m)], novelty, unusual, bits, call)
 
     @staticmethod
     def _unusual(predictor: MarginCallPredictor, x: Float32Array, novel: BoolArray, bits: IntArray) -> IntArray:
@@ -225,7 +232,7 @@ class Moment:
         x = design_matrix(book, self.price, self.features, self.state.sigma, prior, factor)
         found = self.predictor.explain(x, prior)
         found.parts[np.isnan(p_call) | (p_call <= 0.0) | (p_call >= 1.0)] = np.nan
-        found.parts[(bits & (BIT["missing_features"] | BIT["stale_features"])) != 0] = np.nan
+        found.parts[(bits & DISTRUST) != 0] = np.nan
         return found
 
 

@@ -35,7 +35,6 @@ __all__ = ["Engine"]
 
 _MOMENTS = 16
 _SMALL = 16
-_COLUMNS = ("p_call", "p_liquidation", "prior", "call_amount_q50", "call_amount_q90")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +238,7 @@ class Engine:
         moment = part.moment
         seen = moment.outlook(book, explain=explain)
         states, when = seen.state.tolist(), _when(moment.as_of)
-        table = np.stack([getattr(seen, name) for name in _COLUMNS], axis=-1).tolist()
+        table = np.stack([*seen.figures().values()], axis=-1).tolist()
         ages, bits = seen.age_minutes.tolist(), seen.flags.tolist()
         inputs = described(seen)
         times = [_when(ns) for ns in book.as_of.tolist()]

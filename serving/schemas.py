@@ -50,14 +50,25 @@ class Market(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, gc=False):
-    """One horizon of one account; probabilities in [0, 1], amounts in account currency."""
+    """One horizon of one account; probabilities in [0, 1], amounts in account currency, times in minutes.
+
+    Amounts and times are given a call within the horizon; what the model does not know is null.
+    """
 
     horizon_minutes: int
     p_call: float
     p_liquidation: float
     prior: float
+    call_amount_q10: float | None
+    call_amount_q25: float | None
     call_amount_q50: float | None
+    call_amount_q75: float | None
     call_amount_q90: float | None
+    call_amount_q95: float | None
+    call_amount_q99: float | None
+    time_to_call: float | None
+    time_to_call_q10: float | None
+    time_to_call_q90: float | None
 
 
 class RowExplanation(Struct, frozen=True, gc=False):

@@ -19,12 +19,13 @@ from models.margin.replay import replay
 from models.margin.valuation import Volatility, implied_level, valued
 from models.market import MarketPanel, to_hourly
 from models.predictor.size import size_inputs
-from models.prior import WARMUP_HOURS, PriorModel
+from models.prior import WARMUP_HOURS, PriorModel, PriorState
 from models.typing import DAY_NS, HORIZONS, HOUR_NS, BoolArray, FloatArray, IntArray
 from models.volatility.month import month_volatility
 from training.dataset import Dataset, fingerprint
 from training.labels import Extremes, label
 from training.population import TYPES, Population
+from training.simulated import SIMULATED, add_simulated, empty_simulated
 
 __all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset"]
 
@@ -217,6 +218,7 @@ def _piece(
     if ewma is not None:
         extra |= _physics_baselines(book, moment, ewma, market_loading(market))
         extra["main_asset"] = _main_asset(book, moment, sigma, market_loading(market))
+        extra |= _simulated(book, moment, schedule, np.isfinite(seen.call_amount))
     base, scale = _sizes(book, moment, sigma)
     n = len(book)
     call = np.tile([True, False], n)
@@ -282,18 +284,23 @@ class _Moments:
 
     def prior(self, book: Book, schedule: PriorSchedule) -> tuple[FloatArray, FloatArray]:
         """Volatility (R, A, 4) and prior probability (n, 2, 4) of both levels."""
-        model, total, hour = self._variance(schedule)
-        order = np.argsort(self.row, kind="stable")
-        edges = np.searchsorted(self.row[order], np.arange(len(self.instants) + 1))
         out = np.empty((len(book), 2, len(HORIZONS)))
         sigma = np.empty((len(self.instants), len(book.assets), len(HORIZONS)))
         levels = _factors(book)
-        for r in range(len(self.instants)):
-            rows = order[edges[r] : edges[r + 1]]
-            state = model.state_from(book.assets, total[:, hour[r]], self.hourly.start + (int(hour[r]) + 1) * HOUR_NS)
+        for r, (rows, price, state) in enumerate(self.states(book, schedule)):
             sigma[r] = state.sigma
-            out[rows] = model.probability(book.take(rows), self.price[r], state, levels[rows])
+            out[rows] = self.model.probability(book.take(rows), price, state, levels[rows])
         return sigma, out
+
+    def states(self, book: Book, schedule: PriorSchedule) -> Iterator[tuple[IntArray, FloatArray, PriorState]]:
+        """Accounts, prices and state of the prior at each instant, in order."""
+        self.model, total, hour = self._variance(schedule)
+        order = np.argsort(self.row, kind="stable")
+        edges = np.searchsorted(self.row[order], np.arange(len(self.instants) + 1))
+        for r in range(len(self.instants)):
+            close = self.hourly.start + (int(hour[r]) + 1) * HOUR_NS
+            state = self.model.state_from(book.assets, total[:, hour[r]], close)
+            yield order[edges[r] : edges[r + 1]], self.price[r], state
 
 
 def _factors(book: Book) -> FloatArray:
@@ -351,6 +358,16 @@ def _main_asset(book: Book, moment: _Moments, sigma: FloatArray, loading: FloatA
     """Index of the asset with the largest net risk, -1 without positions; shape (n, 2), the same for both levels."""
     figures = account_features(book, moment.price, sigma, 1.0, loading, moment.row)
     return np.tile(figures[:, _MAIN, None], 2)
+
+
+def _simulated(book: Book, moment: _Moments, schedule: PriorSchedule, called: BoolArray) -> dict[str, FloatArray]:
+    """The prior's simulated quantiles of the call amount, at both levels for the table's sake; shape (n, 2, 4) each."""
+    out = empty_simulated(len(book))
+    for rows, price, state in moment.states(book, schedule):
+        part = out[rows]
+        add_simulated(book.take(rows), price, state, called[rows], part)
+        out[rows] = part
+    return {name: np.repeat(out[:, None, :, i], 2, axis=1) for i, name in enumerate(SIMULATED)}
 
 
 def _reflection(book: Book, moment: _Moments, sigma: FloatArray, loading: FloatArray) -> FloatArray:

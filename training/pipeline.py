@@ -28,6 +28,7 @@ from training.novelty import fit_novelty
 from training.population import Population
 from training.scoring import Evaluation, evaluate
 from training.settings import Stage, TrainSettings, instants_between, say, stage
+from training.sizes import fit_amounts, fit_times
 from training.splits import PURGE_NS, Split, split, to_ns, windows_before
 
 __all__ = [
@@ -226,7 +227,7 @@ def train_dataset(
     chosen = settings or TrainSettings()
     parts = split(dataset.as_of, windows_before(first, finish, finish))
     fitted = _fit(dataset, parts, chosen.fit, progress)
-    predictor = _predictor(fitted, prior, dataset, parts)
+    predictor = _predictor(fitted, prior, dataset, parts, chosen.fit)
     baselines = None
     if chosen.baselines:
         report = stage(progress, "baselines")
@@ -309,7 +310,9 @@ def _fit(dataset: Dataset, parts: Split, parameters: FitParameters, progress: St
     return replace(again, history=first.history)
 
 
-def _predictor(fitted: Fitted, prior: PriorModel, dataset: Dataset, parts: Split) -> MarginCallPredictor:
+def _predictor(
+    fitted: Fitted, prior: PriorModel, dataset: Dataset, parts: Split, parameters: FitParameters
+) -> MarginCallPredictor:
     import lightgbm as lgb
 
     learned = dataset.take((parts.fit | parts.valid) & (dataset.level == 0))
@@ -318,7 +321,9 @@ def _predictor(fitted: Fitted, prior: PriorModel, dataset: Dataset, parts: Split
         lgb.Booster(model_str=fitted.booster), prior, FEATURE_NAMES, size=size, novelty=fit_novelty(learned)
     )
     held = dataset.take(parts.calibration)
-    return replace(raw, calibration=_calibrate(raw, held))
+    calibrated = replace(raw, calibration=_calibrate(raw, held))
+    times = fit_times(held, calibrated.predict(held.x, held.prior))
+    return replace(calibrated, amounts=fit_amounts(learned, held, parameters), times=times)
 
 
 def _calibrate(predictor: MarginCallPredictor, held: Dataset) -> Calibration:

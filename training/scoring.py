@@ -21,7 +21,9 @@ from training.baselines import Baselines
 from training.build import MarketColumns, PriorSchedule, build_dataset
 from training.dataset import Dataset, concatenate
 from training.evaluate.monotone import MonotoneReport, check_monotone
+from training.evaluate.novelty import novelty_metrics
 from training.evaluate.report import evaluate_predictions, plain
+from training.evaluate.sizes import size_metrics, time_metrics
 from training.population import Population
 from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.splits import to_ns
@@ -124,6 +126,9 @@ def evaluate(
         "accounts": len(p) // 2,
     }
     metrics = evaluate_predictions(dataset, p, others, about, panel)
+    metrics["call_amount"] = size_metrics(dataset, predictor)
+    metrics["time_to_call"] = time_metrics(dataset, predictor, p)
+    metrics["novelty"] = novelty_metrics(dataset, predictor, p)
     metrics["monotone"] = monotone_report(panel, predictor, seen.population, seen.schedule).as_dict()
     say(progress, "bootstrap", 1, 1)
     return Evaluation(plain(metrics), dataset, p)

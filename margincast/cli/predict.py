@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["model_window", "predict", "prediction_answers"]
 
-FIGURES = ("p_call", "p_liquidation", "prior", "call_amount_q50", "call_amount_q90")
-
 
 @app.command(epilog="Example: margincast predict accounts.jsonl --market ./market --out calls.parquet")
 def predict(
@@ -42,7 +40,7 @@ def predict(
         typer.Option("--most-stale", help="Age of the market in minutes beyond which it does.", min=0, max=10_080),
     ] = 360.0,
 ) -> None:  # fmt: skip
-    """P(call), P(liquidation), the prior and the size of a call, one row for each account and horizon.
+    """P(call), P(liquidation), the prior, size and time of a call, one row for each account and horizon.
 
     Accounts stream through in chunks, so memory does not grow with their number. Accounts that cannot be answered are
     listed in a file beside --out, by line and reason. With --explain the columns explain_* add up from the logit of the
@@ -174,7 +172,7 @@ def prediction_answers(
             "account_id": np.repeat(good.book.account_id, width),
             "as_of": stamps(np.repeat(good.book.as_of, width)),
             "horizon_minutes": np.tile(np.array(HORIZONS, np.int32), n),
-            **{name: getattr(seen, name).ravel() for name in FIGURES},
+            **{name: values.ravel() for name, values in seen.figures().items()},
             **explained(seen.explanation),
             "model_version": np.full(n * width, model.version, object),
             "flags": said(lambda bits: ";".join(flag_names(bits))),

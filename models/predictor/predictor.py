@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.errors import InputError, SchemaMismatchError
+from models.predictor.amounts import AmountModel
 from models.predictor.calibration import Calibration
 from models.predictor.explain import Explanation, group_sums
 from models.predictor.novelty import NoveltyModel
 from models.predictor.size import SizeModel
+from models.predictor.timing import TimeModel
 from models.predictor.trees import FlatTrees
 from models.prior import PriorModel
 from models.typing import HORIZONS, Float32Array, FloatArray, IntArray
@@ -105,6 +107,10 @@ class MarginCallPredictor:
         The same trees for the fast kernel, see `flatten_trees`; the booster is asked where None.
     novelty : NoveltyModel, optional
         What the training rows looked like; without it no input is unusual.
+    amounts : AmountModel, optional
+        Seven quantiles of the call amount; without it ``size`` gives two.
+    times : TimeModel
+        Time to a call.
     """
 
     booster: lightgbm.Booster
@@ -115,6 +121,8 @@ class MarginCallPredictor:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     trees: FlatTrees | None = None
     novelty: NoveltyModel | None = None
+    amounts: AmountModel | None = None
+    times: TimeModel = field(default_factory=TimeModel)
     _watched: IntArray = field(default_factory=lambda: np.empty(0, np.int64), init=False, repr=False)
 
     def __post_init__(self) -> None:

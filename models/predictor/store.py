@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from models.errors import ModelError, SchemaMismatchError
+from models.predictor.amounts import AmountModel
 from models.predictor.calibration import Calibration
 from models.predictor.novelty import NoveltyModel
 from models.predictor.predictor import MarginCallPredictor, schema_hash
 from models.predictor.size import SizeModel
+from models.predictor.timing import TimeModel
 from models.predictor.trees import flatten_trees
 from models.prior import PriorModel
 from models.typing import HORIZONS
@@ -45,7 +47,9 @@ def save_bundle(model: MarginCallPredictor, folder: str | Path) -> Path:
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     text = model.booster.model_to_string()
-    parts = {} if model.novelty is None else {"novelty": model.novelty.as_dict()}
+    parts: dict[str, Any] = {"times": model.times.as_dict()}
+    parts |= {} if model.novelty is None else {"novelty": model.novelty.as_dict()}
+    parts |= {} if model.amounts is None else {"amounts": model.amounts.as_dict()}
     more = json.dumps(parts, separators=(",", ":")) + "\n"
     record = {
         "format": FORMAT,
@@ -115,6 +119,8 @@ def load_bundle(folder: str | Path, feature_names: Sequence[str] | None = None) 
         record["metadata"],
         flatten_trees(booster),
         NoveltyModel.from_dict(parts["novelty"]) if "novelty" in parts else None,
+        AmountModel.from_dict(parts["amounts"]) if "amounts" in parts else None,
+        TimeModel.from_dict(parts["times"]) if "times" in parts else TimeModel(),
     )
 
 

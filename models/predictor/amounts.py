@@ -1,0 +1,202 @@
+"""Quantiles of the call amount, given a call: three boosted quantiles of log(amount / scale), and constants between.
+
+``log(amount / scale)``, with ``scale`` the room between initial and call requirement plus a 1 h deviation of the book,
+starts from its quantiles on training calls; trees correct the quantiles 0.1, 0.5 and 0.9 by the features. Every level
+is ``middle + c * spread`` with the spread below or above the middle and constants ``c`` that rise with the level, so
+quantiles never cross. An unusual input makes the spreads wider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from models.errors import InputError
+from models.predictor.adaptive import AdaptiveLevels
+from models.predictor.trees import FlatTrees, flatten_trees
+from models.typing import HORIZONS, Float32Array, FloatArray
+
+__all__ = ["AMOUNT_LEVELS", "BOOSTED", "LEAST_SPREAD", "AmountModel", "amount_scale", "with_size"]
+
+AMOUNT_LEVELS: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+"""Quantile levels of the call amount."""
+BOOSTED: Final = (0, 2, 4)
+"""Those of them that trees correct: 0.1, 0.5, 0.9."""
+LEAST_SPREAD: Final = 1e-3
+"""Least distance of the outer quantiles from the middle one, in logs."""
+_MOST_LOG: Final = 12.0
+
+
+def amount_scale(base: FloatArray, scale: FloatArray) -> FloatArray:
+    """What amounts are measured in.
+
+    Parameters
+    ----------
+    base, scale : ndarray of float, shape (n,)
+        From `models.predictor.size.size_inputs`, account currency.
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+        Account currency; NaN where it is not positive.
+
+    Examples
+    --------
+    >>> amount_scale(np.array([100.0, 0.0]), np.array([20.0, 0.0])).tolist()
+    [120.0, nan]
+    """
+    total = base + scale
+    return np.where(total > 0.0, total, np.nan)
+
+
+def with_size(x: Float32Array, base: FloatArray, scale: FloatArray) -> Float32Array:
+    """Add the share of the room between initial and call requirement to a design matrix.
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n * 4, K)
+        Design matrix, account-major, then horizon.
+    base, scale : ndarray of float, shape (n,)
+        From `models.predictor.size.size_inputs`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n * 4, K + 1)
+        The columns and the share.
+    """
+    share = np.repeat(base / amount_scale(base, scale), len(HORIZONS))
+    out = np.empty((len(x), x.shape[1] + 1), np.float32)
+    out[:, :-1] = x
+    out[:, -1] = share
+    return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AmountModel:
+    """Quantiles of the call amount given a call within each horizon.
+
+    Parameters
+    ----------
+    start : ndarray of float, shape (4, 3)
+        Quantiles 0.1, 0.5 and 0.9 of ``log(amount / scale)`` on training calls, by horizon.
+    constant : ndarray of float, shape (4, 7)
+        Of each horizon and level; rising along a row.
+    texts : tuple of str, length 3 or 0
+        LightGBM's trees for the three quantiles; none: the start alone.
+    trees : tuple of (FlatTrees or None), length of `texts`
+        The same for the fast kernel.
+
+    Notes
+    -----
+    Valid on average over accounts like those of the training (marginal coverage).
+    """
+
+    start: FloatArray
+    constant: FloatArray
+    texts: tuple[str, ...] = ()
+    trees: tuple[FlatTrees | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = (len(HORIZONS), len(AMOUNT_LEVELS))
+        if self.start.shape != (len(HORIZONS), len(BOOSTED)) or not np.isfinite(self.start).all():
+            raise InputError("start", self.start.shape, f"finite, of shape {(len(HORIZONS), len(BOOSTED))}")
+        if self.constant.shape != shape or not (np.diff(self.constant, axis=1) >= 0).all():
+            raise InputError("constant", self.constant.shape, f"rising along rows, of shape {shape}")
+        if len(self.texts) not in (0, len(BOOSTED)) or len(self.trees) != len(self.texts):
+            raise InputError("texts", len(self.texts), f"{len(BOOSTED)} sets of trees, or none")
+
+    def log_parts(self, x: Float32Array | None, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Middle of ``log(amount / scale)``, and its spreads below and above.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (n * 4, K + 1), or None
+            From :func:`with_size`; None for the start alone.
+        n : int
+            Accounts.
+
+        Returns
+        -------
+        middle, below, above : ndarray of float, shape (n, 4)
+            Logs; the spreads are positive.
+        """
+        q = np.repeat(self.start[None], n, axis=0)
+        if x is not None and self.texts:
+            for i in range(len(BOOSTED)):
+                q[:, :, i] += self._score(i, x).reshape(n, len(HORIZONS))
+        q = np.clip(q, -_MOST_LOG, _MOST_LOG)
+        middle = q[:, :, 1]
+        return middle, np.maximum(middle - q[:, :, 0], LEAST_SPREAD), np.maximum(q[:, :, 2] - middle, LEAST_SPREAD)
+
+    def _score(self, i: int, x: Float32Array) -> FloatArray:
+        flat = self.trees[i]
+        if flat is not None:
+            return flat(x)
+        import lightgbm as lgb
+
+        return np.asarray(lgb.Booster(model_str=self.texts[i]).predict(x, raw_score=True, num_threads=1), np.float64)
+
+    def quantiles(
+        self,
+        x: Float32Array | None,
+        base: FloatArray,
+        scale: FloatArray,
+        wider: FloatArray | None = None,
+        adaptive: AdaptiveLevels | None = None,
+    ) -> FloatArray:
+        """Quantiles of the call amount given a call.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (n * 4, K), or None
+            Design matrix of the call level, account-major, then horizon; None for the start alone.
+        base, scale : ndarray of float, shape (n,)
+            From `models.predictor.size.size_inputs`, account currency.
+        wider : ndarray of float, shape (n,), optional
+            What spreads are multiplied by, at least 1.
+        adaptive : AdaptiveLevels, optional
+            Constants that have followed the calls seen since the training.
+
+        Returns
+        -------
+        ndarray of float, shape (n, 4, 7)
+            Account currency, at levels `AMOUNT_LEVELS`, rising; NaN where the account has no scale.
+        """
+        columns = None if x is None or not self.texts else with_size(x, base, scale)
+        middle, below, above = self.log_parts(columns, len(base))
+        factor = np.ones(len(base)) if wider is None else wider
+        constant = self.constant if adaptive is None else adaptive.apply(self.constant)
+        spread = np.where(constant < 0.0, below[:, :, None], above[:, :, None]) * factor[:, None, None]
+        logs = np.clip(middle[:, :, None] + constant * spread, -2 * _MOST_LOG, 2 * _MOST_LOG)
+        return np.asarray(amount_scale(base, scale)[:, None, None] * np.exp(logs), np.float64)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the fields for JSON."""
+        return {"start": self.start.tolist(), "constant": self.constant.tolist(), "trees": list(self.texts)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> AmountModel:
+        """Read what :meth:`as_dict` gave; checks the values."""
+        start, constant = (np.asarray(fields[name], np.float64) for name in ("start", "constant"))
+        return cls.from_texts(start, constant, tuple(fields["trees"]))
+
+    @classmethod
+    def from_texts(cls, start: FloatArray, constant: FloatArray, texts: tuple[str, ...]) -> AmountModel:
+        """Build the model with the fast kernel for its trees.
+
+        Parameters
+        ----------
+        start, constant, texts
+            As for the class.
+
+        Returns
+        -------
+        AmountModel
+            The model.
+        """
+        import lightgbm as lgb
+
+        return cls(start, constant, texts, tuple(flatten_trees(lgb.Booster(model_str=text)) for text in texts))
