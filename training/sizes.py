@@ -156,15 +156,16 @@ def fit_times(held: Dataset, p: FloatArray) -> TimeModel:
         trust = weeks / (weeks + _TRUST_WEEKS) if len(rows) >= _LEAST else 0.0
         step = np.ceil(held.minutes[rows] / 60.0).astype(np.int64)
         whole = p[rows, k]
-        first = _level(grid[rows, np.minimum(step, HORIZONS[k] // 60)] / whole, TIME_LEVELS[0])
-        last = _level(grid[rows, step - 1] / whole, TIME_LEVELS[1])
+        first = _level(grid[rows, np.minimum(step, HORIZONS[k] // 60)] / whole, TIME_LEVELS[0], 0.0, 0.4)
+        last = _level(grid[rows, step - 1] / whole, TIME_LEVELS[1], 0.6, 1.0)
         low.append((1 - trust) * TIME_LEVELS[0] + trust * first)
         high.append((1 - trust) * TIME_LEVELS[1] + trust * last)
     return TimeModel(tuple(low), tuple(high))
 
 
-def _level(values: FloatArray, level: float) -> float:
-    return float(np.clip(np.quantile(values, level), 0.0, 1.0)) if len(values) else level
+def _level(values: FloatArray, level: float, least: float, most: float) -> float:
+    """Quantile of the levels reached; held apart from the middle, as whole hours are coarse at the short horizons."""
+    return float(np.clip(np.quantile(values, level), least, most)) if len(values) else level
 
 
 def _quantiles(calls: Calls, k: int) -> FloatArray:

@@ -86,13 +86,14 @@ def show_metrics(metrics: dict[str, Any], markdown: bool = False) -> None:
     markdown : bool
         Whether to print markdown.
     """
-    from training.evaluate import table
+    from training.evaluate import size_table, table
 
     if markdown:
         typer.echo(table.markdown_horizons(metrics))
         typer.echo(table.markdown_baselines(metrics))
         if metrics.get("regimes"):
             typer.echo(table.markdown_regimes(metrics))
+        typer.echo(size_table.markdown_sizes(metrics))
         return
     console = stdout()
     console.print(table.horizon_table(metrics, "How good the forecasts are, on accounts and months not trained on"))
@@ -101,6 +102,8 @@ def show_metrics(metrics: dict[str, Any], markdown: bool = False) -> None:
     )
     if metrics.get("regimes"):
         console.print(table.regime_table(metrics, "By margin regime (log loss, all horizons together)"))
+    for sizes in size_table.size_tables(metrics):
+        console.print(sizes)
     found = metrics.get("monotone")
     if found:
         broken = found["horizon_violations"] + found["leverage_violations"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.answer import AMOUNT_NAMES, TIME_NAMES
 from features.sources import load_panel
 from models.errors import Failure
 from tests.cli.conftest import Run, Write, account, position
@@ -49,8 +50,8 @@ def test_predict_gives_a_row_for_each_account_and_horizon(
     assert done.exit_code == 0, done.stderr
     rows = sheet(out)
     assert list(rows[0]) == [
-        "account_id", "as_of", "horizon_minutes", "p_call", "p_liquidation", "prior", "call_amount_q50",
-        "call_amount_q90", "model_version", "flags", "source", "source_reason", "novel", "unusual",
+        "account_id", "as_of", "horizon_minutes", "p_call", "p_liquidation", "prior", *AMOUNT_NAMES,
+        *TIME_NAMES, "model_version", "flags", "source", "source_reason", "novel", "unusual",
     ]  # fmt: skip
     assert [(row["account_id"], int(row["horizon_minutes"])) for row in rows] == [
         (name, horizon) for name in ("near", "far") for horizon in (60, 240, 1440, 4320)

@@ -52,6 +52,7 @@ def test_train_evaluate_predict_from_the_registry(run: Run, long_market: Path, t
     assert set(answer["metrics"]["horizons"]) == {"60", "240", "1440", "4320"}
     assert {f"B{i}" for i in range(10)} <= set(answer["metrics"]["baselines"])
     assert json.loads((folder / "metrics.json").read_text()) == answer["metrics"]
+    assert {"call_amount", "time_to_call", "novelty"} <= set(answer["metrics"])
 
     out = tmp_path / "metrics.json"
     done = run(

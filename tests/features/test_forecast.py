@@ -7,13 +7,14 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from features.answer import BIT, source_of
+from features.answer import AMOUNT_NAMES, BIT, TIME_NAMES, source_of
 from features.build import FEATURE_NAMES, MONOTONE
 from features.forecast import flag_names, forecast, moment_at
 from models.book import Book
 from models.errors import MissingMarketError
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor
+from models.predictor.amounts import AmountModel
 from models.predictor.fallback import Fallback
 from models.predictor.novelty import NoveltyModel
 from models.prior import PriorModel
@@ -225,3 +226,19 @@ def test_missing_features_and_a_stale_market_fall_back_to_the_prior(
         moment = moment_at(market, int(late.as_of[0]), model.prior, model, Fallback(stale_minutes=limit))
         np.testing.assert_array_equal(moment.p_call(late), found.p_call)
     assert source_of(int(forecast(book, market, None, model.prior).flags[0])) == ("prior", ["no_model"])
+
+
+def test_a_model_with_amounts_gives_seven_quantiles(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    start, constant = np.tile([-0.5, 0.0, 0.8], (4, 1)), np.tile([-1.0, -0.6, 0.0, 0.4, 1.0, 1.4, 2.5], (4, 1))
+    model = replace(predictor, amounts=AmountModel(start, constant))
+    book = _book(market, 3000, 0.1, 0.05, 0.001)
+    seen, old = forecast(book, market, model), forecast(book, market, predictor)
+    assert np.isfinite(seen.call_amount).all()
+    assert (np.diff(seen.call_amount, axis=2) > 0).all()
+    assert np.isfinite(old.call_amount).sum() == 3 * 4 * 2
+    np.testing.assert_array_equal(seen.time_to_call[2], 0.0)  # in a call already
+    assert (seen.time_to_call[:2] >= 60).all()
+    assert set(seen.figures()) == {"p_call", "p_liquidation", "prior", *AMOUNT_NAMES, *TIME_NAMES}
+    wide = forecast(book, market, replace(_watching(market, model, 1e-9, 2e-9), amounts=model.amounts))
+    assert (wide.call_amount[:, :, 6] > seen.call_amount[:, :, 6]).all()
+    np.testing.assert_allclose(wide.call_amount[:, :, 2], seen.call_amount[:, :, 2])

@@ -40,6 +40,8 @@ def test_one_account_gets_a_row_for_each_horizon(client: Client, request_json: d
     assert np.all(np.diff(p, axis=0) >= 0)
     assert np.all(p[:, 1] <= p[:, 0])
     assert all(0 <= row["call_amount_q50"] <= row["call_amount_q90"] for row in found["rows"])
+    assert all(60 <= row["time_to_call"] <= row["horizon_minutes"] for row in found["rows"])
+    assert all(row["time_to_call_q10"] <= row["time_to_call_q90"] for row in found["rows"])
     assert found["flags"] == ["prior_only"]
     assert (found["source"], found["source_reason"]) == ("prior", ["no_model"])
     assert (found["novel"], found["novelty"], found["unusual"]) == (False, None, [])
@@ -67,7 +69,9 @@ def test_a_list_and_each_alone_give_the_same(client: Client, now: int, price: fl
     for i in (0, 1, 29):
         alone = client.post(PATH, accounts[i]).json()["predictions"][0]
         for a, b in zip(alone.pop("rows"), together[i]["rows"], strict=True):
-            assert a == pytest.approx(b, rel=1e-9)
+            known = {name: value for name, value in b.items() if value is not None}
+            assert {name for name, value in a.items() if value is not None} == set(known)
+            assert {name: a[name] for name in known} == pytest.approx(known, rel=1e-9)
         assert alone.items() <= together[i].items()
 
 

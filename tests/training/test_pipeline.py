@@ -14,6 +14,7 @@ from models.typing import DAY_NS
 from tests.training.markets import market
 from training.build import BuildSettings, PriorSchedule, build_dataset
 from training.dataset import concatenate
+from training.evaluate.size_table import markdown_sizes, size_tables
 from training.evaluate.table import baseline_table, horizon_table, markdown_baselines, markdown_horizons
 from training.fit import FitParameters
 from training.pipeline import (
@@ -120,6 +121,20 @@ def test_what_is_saved_loads_and_scores_the_same(tmp_path, panel, cut, trained, 
         load_baselines(folder)
     (folder / "baselines.json").unlink()
     assert load_baselines(folder) is None
+
+
+def test_size_and_time_are_scored_beside_the_prior(scored):
+    found, times = scored.metrics["call_amount"], scored.metrics["time_to_call"]
+    assert found["n_compared"] > 50
+    assert {"model", "overshoot", "prior", "adaptive", "by_horizon", "by_regime"} <= set(found)
+    assert found["model"]["coverage"] == sorted(found["model"]["coverage"])
+    assert [x is None for x in found["overshoot"]["pinball"]] == [True, True, False, True, False, True, True]
+    for name in ("240", "1440", "4320"):
+        assert times[name]["mean_absolute_error"] < times[name]["constant"]
+        assert 0.5 < times[name]["coverage"] <= 1
+    assert [table.row_count for table in size_tables(scored.metrics)] == [8, 4]
+    assert markdown_sizes(scored.metrics).count("| margincast") == 6
+    assert 0 <= scored.metrics["novelty"]["share"] < 0.3
 
 
 def test_a_period_inside_the_training_data_is_refused(panel, cut, trained):
