@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from models.predictor.amounts import AMOUNT_LEVELS
-from training.evaluate.table import _markdown, _table, horizon_name
+from training.evaluate.table import horizon_name, markdown_of, table_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -93,7 +93,7 @@ def size_tables(metrics: Mapping[str, Any]) -> list[Table]:
         Two tables; none where there was no call.
     """
     parts = ((_AMOUNT_COLUMNS, amount_rows(metrics)), (_TIME_COLUMNS, time_rows(metrics)))
-    return [_table(columns, rows, "") for columns, rows in parts if rows]
+    return [table_of(columns, rows, "") for columns, rows in parts if rows]
 
 
 def markdown_sizes(metrics: Mapping[str, Any]) -> str:
@@ -110,7 +110,7 @@ def markdown_sizes(metrics: Mapping[str, Any]) -> str:
         Lines of the tables.
     """
     parts = ((_AMOUNT_COLUMNS, amount_rows(metrics)), (_TIME_COLUMNS, time_rows(metrics)))
-    return "\n".join(_markdown(columns, rows) for columns, rows in parts if rows)
+    return "\n".join(markdown_of(columns, rows) for columns, rows in parts if rows)
 
 
 def _part(name: str, part: Mapping[str, Any]) -> tuple[str, ...]:
