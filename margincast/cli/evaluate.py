@@ -104,9 +104,24 @@ def show_metrics(metrics: dict[str, Any], markdown: bool = False) -> None:
         console.print(table.regime_table(metrics, "By margin regime (log loss, all horizons together)"))
     for sizes in size_table.size_tables(metrics):
         console.print(sizes)
+    if metrics.get("calibration"):
+        console.print(_calibration(metrics["calibration"]))
     found = metrics.get("monotone")
     if found:
         broken = found["horizon_violations"] + found["leverage_violations"]
         console.print(
             f"P non-decreasing in horizon and leverage: {found['accounts']:,} accounts checked, {broken} violations"
         )
+
+
+def _calibration(parts: list[dict[str, Any]]) -> str:
+    """Say in a line which parts of the accounts are badly calibrated."""
+    from training.evaluate.segments import RANGE, SMALLEST
+
+    judged = [part for part in parts if part["judged"]]
+    outside = [f"{c['trait']} {c['part']} {c['ratio']:.2f}" for c in judged if c["flagged"]]
+    names = f": {', '.join(outside)}" if outside else ""
+    return (
+        f"Predicted over observed outside {RANGE[0]:g} to {RANGE[1]:g} in {len(outside)} of {len(judged)} parts "
+        f"with at least {SMALLEST} calls{names}"
+    )

@@ -88,6 +88,21 @@ def test_moments_are_those_of_the_law(market):
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": 2, "leverage": -1.0, "own_share": 0.0, "market_jumps": 0.0, "correlation": 0.01, "crowding": 0.0},
+        {"steps": 60, "leverage": 1.0, "own_share": 1.0, "own_jumps": 500.0, "correlation": 0.99, "crowding": 5.0},
+        {"slow_hours": 1.0, "fast_hours": 1e4, "slow_deviation": 0.0, "fast_deviation": 1.0, "rebound": 1.0},
+        {"jump_size": 0.0, "market_down": 0.0, "own_down": 1.0, "jump_kick": 2.0, "rebound": 0.0},
+    ],
+)
+def test_a_law_at_its_bounds_draws_prices(changes):
+    market = draw_market(Law(assets=("BTC", "ETH"), **changes), days=5, seed=1)
+    assert np.isfinite(market.state).all()
+    assert (market.panel.close > 0).all()
+
+
+@pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"assets": ()}, "assets"),
@@ -97,6 +112,9 @@ def test_moments_are_those_of_the_law(market):
         ({"leverage": -1.01}, "leverage"),
         ({"own_share": 1.1}, "own_share"),
         ({"jump_size": 0.31}, "jump_size"),
+        ({"correlation": 0.0}, "correlation"),
+        ({"market_jumps": -1.0}, "market_jumps"),
+        ({"slow_hours": 0.5}, "slow_hours"),
     ],
 )
 def test_a_law_out_of_range_is_refused(changes, named):
