@@ -179,9 +179,9 @@ def _single(
             continue
         p = 0.0
         if lower > 0.0:
-            p += lookup(survival[1, h], np.log(now / lower) / deviation[asset, h])
+            p += lookup(survival[asset, 1, h], np.log(now / lower) / deviation[asset, h])
         if upper < np.inf:
-            p += lookup(survival[0, h], np.log(upper / now) / deviation[asset, h])
+            p += lookup(survival[asset, 0, h], np.log(upper / now) / deviation[asset, h])
         out[h] = min(p, 1.0)
 
 
@@ -212,5 +212,5 @@ def _equivalent(
                     slope[i] * deviation[used[i], h] * slope[j] * deviation[used[j], h] * correlation[used[i], used[j]]
                 )
         z = gap / np.sqrt(variance) if variance > 0.0 else np.inf
-        p = 0.5 * (lookup(survival[0, h], z) + lookup(survival[1, h], z))
+        p = 0.5 * (lookup(survival[used[0], 0, h], z) + lookup(survival[used[0], 1, h], z))
         single[h] = min(1.0, single[h] + p)

@@ -3,12 +3,14 @@
 For every past hour u and horizon h the running minimum and maximum of the log price over the next h
 hours, divided by the volatility that was forecast at u, are one draw. Their empirical survival
 function answers "how likely is a barrier at z forecast deviations reached within h" for any asset
-and any instant. Beyond the largest draws the tail goes on as a power law.
+and any instant. Beyond the largest draws the tail goes on as a power law. Where a trend is given, there
+are three such functions, after falls, in calm and after rises, and an instant is interpolated between them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numba import njit
@@ -17,12 +19,15 @@ from models.errors import InputError
 from models.market import MarketPanel
 from models.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["ExtremeTable", "running_extremes"]
+__all__ = ["TREND_KNOTS", "ExtremeTable", "running_extremes"]
 
 _STEP = 0.02
 _CELLS = 601  # z from 0 to 12
 _TAIL_COUNT = 30
 _TAIL_POWER = 4.0
+_LEAST_DRAWS = 500
+TREND_KNOTS: Final = (-1.5, 0.0, 1.5)
+"""Trends, in deviations, that the tables stand for."""
 
 
 @njit(cache=True)
@@ -66,14 +71,17 @@ class ExtremeTable:
 
     Parameters
     ----------
-    survival : ndarray, shape (2, H, 601)
-        ``[0]`` for barriers above, ``[1]`` for barriers below; at z = 0, 0.02, ... 12; starts at 1, never rises.
+    survival : ndarray, shape (B, 2, H, 601)
+        One table (B = 1), or one for each of `TREND_KNOTS`. In each ``[0]`` for barriers above, ``[1]`` for barriers
+        below; at z = 0, 0.02, ... 12; starts at 1, never rises.
     """
 
     survival: FloatArray
 
     @classmethod
-    def fit(cls, panel: MarketPanel, total_variance: FloatArray, hours: IntArray) -> ExtremeTable:
+    def fit(
+        cls, panel: MarketPanel, total_variance: FloatArray, hours: IntArray, trend: FloatArray | None = None
+    ) -> ExtremeTable:
         """Collect the draws of all assets and hours of a panel.
 
         Parameters
@@ -84,11 +92,13 @@ class ExtremeTable:
             Forecast at each close.
         hours : ndarray of int, shape (H,)
             Horizons.
+        trend : ndarray, shape (A, T), optional
+            Trend at each close, see `models.volatility.trend.recent_trend`; one table for all draws where None.
 
         Returns
         -------
         ExtremeTable
-            The table.
+            The table. A knot with under 500 draws near it gets the table of all.
 
         Raises
         ------
@@ -102,17 +112,32 @@ class ExtremeTable:
             ],
             axis=2,
         )
-        survival = np.empty((2, len(hours), _CELLS))
-        for side in range(2):
-            for k in range(len(hours)):
-                z = draws[side, k]
-                z = np.sort(z[np.isfinite(z)])
-                if len(z) < 500:
-                    raise InputError("panel", f"{len(z)} complete windows", "at least 500 to tabulate running extremes")
-                survival[side, k] = _survival(z)
-        return cls(np.minimum.accumulate(survival, axis=2))
+        weights = np.ones((1, draws.shape[2])) if trend is None else knot_weights(trend.ravel())
+        survival = np.empty((len(weights), 2, len(hours), _CELLS))
+        for knot, weight in enumerate(weights):
+            for side in range(2):
+                for k in range(len(hours)):
+                    survival[knot, side, k] = _weighted(draws[side, k], weight)
+        return cls(np.minimum.accumulate(survival, axis=3))
 
-    def probability(self, side: int, horizon: int, z: FloatArray) -> FloatArray:
+    def at(self, trend: FloatArray) -> FloatArray:
+        """Tables of assets with these trends now.
+
+        Parameters
+        ----------
+        trend : ndarray, shape (A,)
+            Trend of each asset; NaN counts as none.
+
+        Returns
+        -------
+        ndarray, shape (A, 2, H, 601)
+            Interpolated between the knots, flat beyond them.
+        """
+        if len(self.survival) == 1:
+            return np.broadcast_to(self.survival, (len(trend), *self.survival.shape[1:]))
+        return np.asarray(np.tensordot(knot_weights(np.nan_to_num(trend)).T, self.survival, axes=1))
+
+    def probability(self, side: int, horizon: int, z: FloatArray, trend: float = 0.0) -> FloatArray:
         """Probability that the running extreme exceeds z forecast deviations.
 
         Parameters
@@ -123,23 +148,60 @@ class ExtremeTable:
             Index of the horizon.
         z : ndarray
             Log distance over forecast volatility; <= 0 gives 1.
+        trend : float
+            Trend now.
 
         Returns
         -------
         ndarray
             In [0, 1], same shape as `z`.
         """
-        return np.asarray(_interpolate(self.survival[side, horizon], np.atleast_1d(np.asarray(z, np.float64))))
+        row = np.ascontiguousarray(self.at(np.array([trend]))[0, side, horizon])
+        return np.asarray(_interpolate(row, np.atleast_1d(np.asarray(z, np.float64))))
 
 
-def _survival(z: FloatArray) -> FloatArray:
+def knot_weights(trend: FloatArray) -> FloatArray:
+    """Weight of each of `TREND_KNOTS` in an instant with this trend.
+
+    Parameters
+    ----------
+    trend : ndarray, shape (n,)
+        Trends; NaN gives NaN.
+
+    Returns
+    -------
+    ndarray, shape (3, n)
+        Linear between the knots, flat beyond; each column adds up to 1.
+
+    Examples
+    --------
+    >>> knot_weights(np.array([-0.75, 9.0])).T.tolist()
+    [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+    """
+    return np.stack([np.interp(trend, TREND_KNOTS, row) for row in np.eye(len(TREND_KNOTS))])
+
+
+def _weighted(z: FloatArray, weight: FloatArray) -> FloatArray:
+    """Survival of the complete draws, by weight; of all alike where the weights leave too few."""
+    there = np.isfinite(z)
+    if there.sum() < _LEAST_DRAWS:
+        raise InputError("panel", f"{there.sum()} complete windows", "at least 500 to tabulate running extremes")
+    near = there & (weight > 0.0)
+    if weight[near].sum() < _LEAST_DRAWS:
+        near, weight = there, np.ones(len(z))
+    order = np.argsort(z[near], kind="stable")
+    return _survival(z[near][order], weight[near][order])
+
+
+def _survival(z: FloatArray, weight: FloatArray) -> FloatArray:
     grid = np.arange(_CELLS) * _STEP
     n = len(z)
-    tail_z = z[max(0, n - _TAIL_COUNT)]
-    survival = (n - np.searchsorted(z, grid, side="left")) / n
+    before = np.concatenate([[0.0], np.cumsum(weight)])
+    first = max(0, n - _TAIL_COUNT)
+    survival = (before[-1] - before[np.searchsorted(z, grid, side="left")]) / before[-1]
     survival[0] = 1.0
-    beyond: BoolArray = grid > tail_z
-    survival[beyond] = (_TAIL_COUNT / n) * (tail_z / grid[beyond]) ** _TAIL_POWER
+    beyond: BoolArray = grid > z[first]
+    survival[beyond] = (before[-1] - before[first]) / before[-1] * (z[first] / grid[beyond]) ** _TAIL_POWER
     return np.asarray(survival, np.float64)
 
 

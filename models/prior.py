@@ -1,6 +1,6 @@
 """The physics prior: the probability of a breach before any learning.
 
-Volatility by HAR on realised ranges with hour-of-week seasonality; running extremes and joint paths by
+Volatility by an extended HAR on realised ranges with hour-of-week seasonality; running extremes and joint paths by
 filtered historical simulation; the gap by the exact engine. One price: a table. Several: scenario paths.
 """
 
@@ -21,7 +21,9 @@ from models.market import MarketPanel, to_hourly
 from models.scenarios import ScenarioPool, step_deviation
 from models.typing import HORIZONS, HOUR_NS, FloatArray
 from models.volatility.forecast import HORIZON_HOURS, HarModel, VolatilityKind
+from models.volatility.harx import HarXModel
 from models.volatility.seasonality import HourOfWeek, hour_of_week
+from models.volatility.trend import recent_trend
 
 __all__ = ["PriorModel", "PriorState"]
 
@@ -45,6 +47,8 @@ class PriorState:
         Joint paths from here.
     correlation : ndarray, shape (A, A)
         Correlation of daily moves.
+    survival : ndarray, shape (A, 2, 4, 601)
+        Law of the standardised running extremes of each asset.
     """
 
     as_of: int
@@ -52,6 +56,7 @@ class PriorState:
     total_variance: FloatArray
     scenarios: Paths
     correlation: FloatArray
+    survival: FloatArray
 
     @property
     def sigma(self) -> FloatArray:
@@ -65,7 +70,7 @@ class PriorModel:
 
     Parameters
     ----------
-    volatility : HarModel
+    volatility : HarXModel or HarModel
         The volatility forecast.
     extremes : ExtremeTable
         Standardised running extremes of one price.
@@ -79,7 +84,7 @@ class PriorModel:
     Not modelled: funding inside the horizon, and prices that stop (a halt) or jump between bars of all history.
     """
 
-    volatility: HarModel
+    volatility: HarXModel | HarModel
     extremes: ExtremeTable
     pool: ScenarioPool
     fitted_until: int
@@ -89,7 +94,7 @@ class PriorModel:
         cls,
         panel: MarketPanel,
         until: int | None = None,
-        volatility: VolatilityKind = "har",
+        volatility: VolatilityKind = "harx",
         paths: int = 2048,
         pool_days: int = 1095,
     ) -> PriorModel:
@@ -101,8 +106,8 @@ class PriorModel:
             Bars of up to an hour.
         until : int, optional
             Nanoseconds; all of the panel where None.
-        volatility : {"har", "ewma"}
-            Kind of forecast; ``"ewma"`` is a baseline.
+        volatility : {"harx", "har", "ewma"}
+            Kind of forecast; ``"har"`` (B5) and ``"ewma"`` (B4) are baselines.
         paths : int
             Scenario windows kept, 64 to 16384.
         pool_days : int
@@ -124,9 +129,10 @@ class PriorModel:
             raise InputError("pool_days", pool_days, "30 to 3650")
         hourly = to_hourly(panel)
         hourly = hourly if until is None else hourly.between(hourly.start, until)
-        model = HarModel.fit(hourly, volatility)
+        model = HarXModel.fit(hourly) if volatility == "harx" else HarModel.fit(hourly, volatility)
         total = model.total_variance(hourly)
-        extremes = ExtremeTable.fit(hourly, total, HORIZON_HOURS)
+        trend = recent_trend(hourly) if volatility == "harx" else None
+        extremes = ExtremeTable.fit(hourly, total, HORIZON_HOURS, trend)
         first = max(0, hourly.n_bars - pool_days * 24)
         recent = hourly.slice(first, hourly.n_bars)
         hours = hour_of_week(recent.times())
@@ -167,9 +173,11 @@ class PriorModel:
         if hourly.n_bars == 0:
             raise InputError("as_of", as_of, "an instant with at least one closed hourly bar before it")
         total = self.volatility.total_variance(hourly)[:, -1]
-        return self.state_from(hourly.assets, total, hourly.end)
+        return self.state_from(hourly.assets, total, hourly.end, recent_trend(hourly)[:, -1])
 
-    def state_from(self, assets: tuple[str, ...], total_variance: FloatArray, as_of: int) -> PriorState:
+    def state_from(
+        self, assets: tuple[str, ...], total_variance: FloatArray, as_of: int, trend: FloatArray | None = None
+    ) -> PriorState:
         """Build a state from forecasts that are already computed.
 
         Parameters
@@ -180,6 +188,8 @@ class PriorModel:
             Forecast at `as_of`; NaN where there is too little history (the median of the others is used).
         as_of : int
             Close of the hour, nanoseconds.
+        trend : ndarray, shape (A,), optional
+            `models.volatility.trend.recent_trend` at `as_of`; none where None.
 
         Returns
         -------
@@ -193,7 +203,9 @@ class PriorModel:
             total = np.where(np.isnan(total), middle, total)
         hour = np.full(len(assets), hour_of_week(as_of))
         scenarios = pool.at(step_deviation(total, self.volatility.season.factor, hour))
-        return PriorState(as_of, assets, total, scenarios, np.ascontiguousarray(pool.correlation))
+        survival = self.extremes.at(np.zeros(len(assets)) if trend is None else trend)
+        correlation, survival = np.ascontiguousarray(pool.correlation), np.ascontiguousarray(survival)
+        return PriorState(as_of, assets, total, scenarios, correlation, survival)
 
     def _pool_for(self, assets: tuple[str, ...]) -> ScenarioPool:
         """The pool in another order of assets; an unknown one moves with the first asset of the pool."""
@@ -244,7 +256,7 @@ class PriorModel:
         factors = np.ascontiguousarray(factor if np.ndim(factor) == 2 else np.asarray(factor)[:, None], np.float64)
         out = np.empty((*factors.shape, len(HORIZONS)))
         prices, paths = np.ascontiguousarray(price, np.float64), state.scenarios
-        tables = (state.sigma, state.correlation, self.extremes.survival, len(paths.low))
+        tables = (state.sigma, state.correlation, state.survival, len(paths.low))
         joint = look_up(book.arrays, prices, factors, *tables, out)
         if len(book.arrays.sheet_asset):
             count_curved_accounts(book.arrays, prices, factors, paths, joint, out)
@@ -259,9 +271,7 @@ class PriorModel:
     def to_arrays(self) -> dict[str, Any]:
         """Everything as arrays, for a bundle; `from_arrays` is the inverse."""
         return {
-            "kind": np.array(self.volatility.kind),
-            "season": self.volatility.season.factor,
-            "coefficient": self.volatility.coefficient,
+            **_volatility_arrays(self.volatility),
             "survival": self.extremes.survival,
             "assets": np.array(self.pool.assets),
             "proxy": np.array(self.pool.proxy, dtype=np.str_),
@@ -292,7 +302,6 @@ class PriorModel:
             If an array is missing.
         """
         try:
-            kind: VolatilityKind = "ewma" if str(arrays["kind"]) == "ewma" else "har"
             pool = ScenarioPool(
                 tuple(str(a) for a in arrays["assets"]),
                 arrays["low"],
@@ -302,10 +311,22 @@ class PriorModel:
                 tuple(str(a) for a in arrays["proxy"]),
             )
             return cls(
-                HarModel(kind, HourOfWeek(arrays["season"]), arrays["coefficient"]),
-                ExtremeTable(arrays["survival"]),
+                _volatility_of(arrays),
+                ExtremeTable(survival if (survival := arrays["survival"]).ndim == 4 else survival[None]),
                 pool,
                 int(arrays["fitted_until"]),
             )
         except KeyError as error:
             raise SchemaMismatchError(f"prior arrays: expected an entry {error}, was absent") from error
+
+
+def _volatility_arrays(model: HarXModel | HarModel) -> dict[str, Any]:
+    out = {"kind": np.array(model.kind), "season": model.season.factor, "coefficient": model.coefficient}
+    return {**out, "centre": model.centre, "scale": model.scale} if isinstance(model, HarXModel) else out
+
+
+def _volatility_of(arrays: Mapping[str, Any]) -> HarXModel | HarModel:
+    season, coefficient = HourOfWeek(arrays["season"]), arrays["coefficient"]
+    if str(arrays["kind"]) == "harx":
+        return HarXModel(season, arrays["centre"], arrays["scale"], coefficient)
+    return HarModel("ewma" if str(arrays["kind"]) == "ewma" else "har", season, coefficient)

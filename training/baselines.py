@@ -6,7 +6,8 @@ B1    distance to the level in log price only, logistic by horizon
 B2    reflection principle with 30-day volatility (delta-normal distance where several assets matter)
 B3    reflection principle with EWMA volatility
 B4    filtered historical simulation with EWMA volatility: the prior without HAR and season
-B5    the prior
+B5    filtered historical simulation with HAR and hour-of-week season
+P     the model's own prior, before the trees
 B6    logistic regression on the features (without those that hold the prior), by horizon
 B7    last call flag: base rate by whether the account as it stands would have breached during the day before
 B8    static two-level alert: base rate by requirement over equity below 0.5, below 0.8, above
@@ -39,7 +40,8 @@ NAMES: Final = {
     "B2": "reflection, 30-day volatility",
     "B3": "reflection, EWMA volatility",
     "B4": "filtered historical simulation, EWMA",
-    "B5": "prior",
+    "B5": "filtered historical simulation, HAR",
+    "P": "prior of the model",
     "B6": "logistic regression",
     "B7": "last call flag",
     "B8": "static two-level alert",
@@ -48,7 +50,7 @@ NAMES: Final = {
 PRIOR_FEATURES: Final = ("prior_logit", "sigma", "distance_sigma")
 ALERT: Final = (0.5, 0.8)
 _WIDTH: Final = len(HORIZONS)
-_EXTRA: Final = {"B2": "reflection_30d", "B3": "reflection_ewma", "B4": "prior_ewma"}
+_EXTRA: Final = {"B2": "reflection_30d", "B3": "reflection_ewma", "B4": "prior_ewma", "B5": "prior_har"}
 _LEAST: Final = 1e-5
 
 
@@ -105,7 +107,7 @@ class Baselines:
             "B0": np.tile(np.asarray(self.rate), (len(dataset), 1)),
             "B1": _by_horizon(_distance(dataset), self.distance),
             **{name: np.asarray(dataset.extra[key]) for name, key in _EXTRA.items() if key in dataset.extra},
-            "B5": dataset.prior,
+            "P": dataset.prior,
             "B6": self._logistic(dataset),
             "B7": np.asarray(self.flag)[_flag(dataset)],
             "B8": np.asarray(self.alert)[_alert(dataset)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from models.market import MarketPanel, to_hourly
 from models.predictor.size import size_inputs
 from models.prior import WARMUP_HOURS, PriorModel, PriorState
 from models.typing import DAY_NS, HORIZONS, HOUR_NS, BoolArray, FloatArray, IntArray
+from models.volatility.forecast import VolatilityKind
 from models.volatility.month import month_volatility
+from models.volatility.trend import recent_trend
 from training.dataset import Dataset, fingerprint
 from training.labels import Extremes, label
 from training.population import TYPES, Population
@@ -32,6 +34,7 @@ __all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset"]
 Progress = Callable[[int, int], None]
 MarketColumns = Callable[[MarketPanel], FloatArray]
 _MAIN = ACCOUNT_FEATURES.index("main_asset")
+_YARDSTICKS: Final[tuple[VolatilityKind, ...]] = ("ewma", "har")
 _SIGMA = [ACCOUNT_FEATURES.index(f"distance_sigma_{h}") for h in HORIZONS]
 
 
@@ -46,7 +49,7 @@ class BuildSettings:
     keep_gaps : bool
         Whether rows with a missing bar in their window are used.
     baselines : bool
-        Whether the columns of the baselines B2, B3 and B4 are computed (needed to evaluate, not to train).
+        Whether the columns of the baselines B2 to B5 are computed (needed to evaluate, not to train).
     refit_days : int
         Days between two fits of the prior where it is not given, 7 to 3650.
     paths : int
@@ -80,7 +83,7 @@ class PriorSchedule:
         Nanoseconds; the first fit is made here.
     settings : BuildSettings
         Refit interval and number of paths.
-    volatility : {"har", "ewma"}
+    volatility : {"harx", "har", "ewma"}
         Kind of forecast.
     fixed : PriorModel, optional
         One prior for all instants; they must not lie before the end of its data.
@@ -91,7 +94,7 @@ class PriorSchedule:
     panel: MarketPanel
     first: int
     settings: BuildSettings
-    volatility: Any = "har"
+    volatility: VolatilityKind = "harx"
     fixed: PriorModel | None = None
     in_sample: bool = False
     _kept: dict[int, PriorModel] = field(default_factory=dict)
@@ -162,18 +165,33 @@ def build_dataset(
         ``counts``: refused, no_price, no_position, in_call, gap, censored.
     """
     chosen = settings or BuildSettings()
-    ewma = PriorSchedule(panel, schedule.first, chosen, "ewma") if chosen.baselines else None
-    if ewma is not None and schedule.fixed is not None:
-        ewma.fixed = PriorModel.fit(panel, schedule.fixed.fitted_until, "ewma", paths=chosen.paths)
+    others = _yardsticks(panel, schedule, chosen) if chosen.baselines else None
     done = 0
     for period in _periods(population, schedule):
         for _, part in period.chunks(chosen.chunk):
-            piece = _piece(panel, part, schedule, ewma, chosen, market_columns)
+            piece = _piece(panel, part, schedule, others, chosen, market_columns)
             done += len(part)
             if progress is not None:
                 progress(done, len(population))
             if piece is not None:
                 yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class _Yardsticks:
+    """The priors of B4 and B5, from the same data as the model's own."""
+
+    ewma: PriorSchedule
+    har: PriorSchedule
+
+
+def _yardsticks(panel: MarketPanel, schedule: PriorSchedule, settings: BuildSettings) -> _Yardsticks:
+    ewma, har = (PriorSchedule(panel, schedule.first, settings, kind) for kind in _YARDSTICKS)
+    if schedule.fixed is not None:
+        for other in (ewma, har):
+            other.fixed = PriorModel.fit(panel, schedule.fixed.fitted_until, other.volatility, paths=settings.paths)
+            other.in_sample = schedule.in_sample
+    return _Yardsticks(ewma, har)
 
 
 def _periods(population: Population, schedule: PriorSchedule) -> Iterator[Population]:
@@ -194,7 +212,7 @@ def _piece(
     panel: MarketPanel,
     part: Population,
     schedule: PriorSchedule,
-    ewma: PriorSchedule | None,
+    others: _Yardsticks | None,
     settings: BuildSettings,
     market_columns: MarketColumns,
 ) -> Dataset | None:
@@ -215,8 +233,8 @@ def _piece(
     sigma, prior = moment.prior(book, schedule)
     x = _design(book, moment, market, sigma, prior)
     extra = {"last_call": _last_call(book, panel)}
-    if ewma is not None:
-        extra |= _physics_baselines(book, moment, ewma, market_loading(market))
+    if others is not None:
+        extra |= _physics_baselines(book, moment, others, market_loading(market))
         extra["main_asset"] = _main_asset(book, moment, sigma, market_loading(market))
         extra |= _simulated(book, moment, schedule, np.isfinite(seen.call_amount))
     base, scale = _sizes(book, moment, sigma)
@@ -295,11 +313,12 @@ class _Moments:
     def states(self, book: Book, schedule: PriorSchedule) -> Iterator[tuple[IntArray, FloatArray, PriorState]]:
         """Accounts, prices and state of the prior at each instant, in order."""
         self.model, total, hour = self._variance(schedule)
+        trend = recent_trend(self.hourly)
         order = np.argsort(self.row, kind="stable")
         edges = np.searchsorted(self.row[order], np.arange(len(self.instants) + 1))
         for r in range(len(self.instants)):
-            close = self.hourly.start + (int(hour[r]) + 1) * HOUR_NS
-            state = self.model.state_from(book.assets, total[:, hour[r]], close)
+            h = int(hour[r])
+            state = self.model.state_from(book.assets, total[:, h], self.hourly.start + (h + 1) * HOUR_NS, trend[:, h])
             yield order[edges[r] : edges[r + 1]], self.price[r], state
 
 
@@ -344,13 +363,16 @@ def _last_call(book: Book, panel: MarketPanel) -> FloatArray:
     return np.isfinite(minutes).astype(np.float64)
 
 
-def _physics_baselines(book: Book, moment: _Moments, ewma: PriorSchedule, loading: FloatArray) -> dict[str, FloatArray]:
-    """Reflection with 30-day and with EWMA volatility, and the prior with EWMA; shape (n, 2, 4) each."""
-    sigma_ewma, prior = moment.prior(book, ewma)
+def _physics_baselines(
+    book: Book, moment: _Moments, others: _Yardsticks, loading: FloatArray
+) -> dict[str, FloatArray]:
+    """Reflection with 30-day and with EWMA volatility, simulation with EWMA and with HAR; shape (n, 2, 4) each."""
+    sigma_ewma, prior = moment.prior(book, others.ewma)
     return {
         "reflection_30d": _reflection(book, moment, _month_sigma(moment), loading),
         "reflection_ewma": _reflection(book, moment, sigma_ewma, loading),
         "prior_ewma": prior,
+        "prior_har": moment.prior(book, others.har)[1],
     }
 
 

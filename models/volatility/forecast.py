@@ -18,7 +18,7 @@ __all__ = ["HORIZON_HOURS", "HarModel", "VolatilityKind"]
 HORIZON_HOURS = np.array([h // 60 for h in HORIZONS])
 _WINDOWS = (1, 6, 24, 168, 720)
 _EWMA_LAMBDA = 0.97
-VolatilityKind = Literal["har", "ewma"]
+VolatilityKind = Literal["harx", "har", "ewma"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,8 @@ class HarModel:
     Parameters
     ----------
     kind : {"har", "ewma"}
-        ``"ewma"`` has no season and no term structure (decay 0.97 an hour); it is a baseline.
+        Both are baselines: ``"har"`` behind B5, ``"ewma"``, without season and term structure (decay 0.97 an hour),
+        behind B3 and B4. What the prior starts from is `models.volatility.harx.HarXModel`.
     season : HourOfWeek
         Seasonal factors.
     coefficient : ndarray, shape (4, 6)
@@ -39,12 +40,12 @@ class HarModel:
     Corsi (2009), "A Simple Approximate Long-Memory Model of Realized Volatility", J. Financial Econometrics 7(2).
     """
 
-    kind: VolatilityKind
+    kind: Literal["har", "ewma"]
     season: HourOfWeek
     coefficient: FloatArray
 
     @classmethod
-    def fit(cls, panel: MarketPanel, kind: VolatilityKind = "har") -> HarModel:
+    def fit(cls, panel: MarketPanel, kind: Literal["har", "ewma"] = "har") -> HarModel:
         """Fit on hourly bars, all assets pooled.
 
         Parameters
