@@ -363,9 +363,7 @@ def _last_call(book: Book, panel: MarketPanel) -> FloatArray:
     return np.isfinite(minutes).astype(np.float64)
 
 
-def _physics_baselines(
-    book: Book, moment: _Moments, others: _Yardsticks, loading: FloatArray
-) -> dict[str, FloatArray]:
+def _physics_baselines(book: Book, moment: _Moments, others: _Yardsticks, loading: FloatArray) -> dict[str, FloatArray]:
     """Reflection with 30-day and with EWMA volatility, simulation with EWMA and with HAR; shape (n, 2, 4) each."""
     sigma_ewma, prior = moment.prior(book, others.ewma)
     return {

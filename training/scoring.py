@@ -233,5 +233,5 @@ def monotone_report(
 
 
 def _physics(dataset: Dataset) -> dict[str, FloatArray]:
-    found = {"B2": "reflection_30d", "B3": "reflection_ewma", "B4": "prior_ewma"}
-    return {**{name: dataset.extra[key] for name, key in found.items() if key in dataset.extra}, "B5": dataset.prior}
+    found = {"B2": "reflection_30d", "B3": "reflection_ewma", "B4": "prior_ewma", "B5": "prior_har"}
+    return {**{name: dataset.extra[key] for name, key in found.items() if key in dataset.extra}, "P": dataset.prior}

@@ -216,7 +216,7 @@ def _quality(console: Console, metrics: dict[str, Any]) -> None:
     skill = metrics["skill_vs_prior"]["pooled"]
     verdict = "better than" if skill["low"] > 0 else "worse than" if skill["high"] < 0 else "not told apart from"
     console.print(
-        f"In log loss the model is [bold]{verdict}[/] the physics prior: {skill['value']:+.2%}, 95% interval "
+        f"In log loss the model is [bold]{verdict}[/] baseline B5: {skill['value']:+.2%}, 95% interval "
         f"{skill['low']:+.2%} to {skill['high']:+.2%}. The market is [bold]simulated[/]."
     )
 

@@ -153,7 +153,7 @@ def test_demo_ends_with_everything_on_disk(run: Run, tmp_path: Path) -> None:
     assert "SIMULATED" in done.stdout
     assert "The accounts most at risk" in done.stdout
     assert "What would save each" in done.stdout
-    assert "B5 prior" in done.stdout
+    assert "B5 filtered" in done.stdout
     names = {path.name for path in out.iterdir()}
     assert names == {"market", "model", "accounts.jsonl", "predictions.parquet", "plans.jsonl", "metrics.json"}
     assert svg.read_text().startswith("<svg")

@@ -15,6 +15,7 @@ from models.prior import WARMUP_HOURS, PriorModel
 from models.scenarios import step_deviation
 from models.typing import HOUR_NS
 from models.volatility.seasonality import hour_of_week
+from models.volatility.trend import recent_trend
 from tests.models.builders import account, book, position, walk
 
 ASSETS = ("BTC", "ETH", "SOL")
@@ -147,7 +148,9 @@ def test_monotone_in_leverage_horizon_and_level(
 def test_state_from_a_tail_is_the_state_from_all_history(prior: PriorModel, market: MarketPanel) -> None:
     whole = prior.total_variance(market)[:, -1]
     tail = market.slice(market.n_bars - WARMUP_HOURS, market.n_bars)
-    assert prior.state(tail, market.end).total_variance == pytest.approx(whole, rel=1e-9)
+    state = prior.state(tail, market.end)
+    assert state.total_variance == pytest.approx(whole, rel=1e-9)
+    assert state.survival == pytest.approx(prior.extremes.at(recent_trend(market)[:, -1]))
 
 
 def test_fit_uses_nothing_after_its_date(market: MarketPanel) -> None:
@@ -177,7 +180,7 @@ def test_round_trip_through_arrays(prior: PriorModel, market: MarketPanel) -> No
 def test_an_unknown_asset_moves_with_the_market(prior: PriorModel, market: MarketPanel) -> None:
     state = prior.state_from(("BTC", "NEW"), np.full((2, 4), 1e-4), market.end)
     assert np.array_equal(state.scenarios.close[:, 0], state.scenarios.close[:, 1])
-    assert prior.correlation(("BTC", "NEW")).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert prior.correlation(("BTC", "NEW")) == pytest.approx(np.ones((2, 2)))
 
 
 @pytest.mark.parametrize("bad", [{"paths": 63}, {"paths": 16385}, {"pool_days": 29}, {"pool_days": 3651}])

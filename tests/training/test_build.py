@@ -132,12 +132,26 @@ def test_accounts_that_cannot_be_used_are_counted_and_the_others_stay(panel, pop
 def test_baseline_columns_are_probabilities(panel, population):
     few = population.take(np.arange(60))
     found = concatenate(built(panel, few, replace(QUICK, baselines=True)))
-    for name in ("reflection_30d", "reflection_ewma", "prior_ewma"):
+    for name in ("reflection_30d", "reflection_ewma", "prior_ewma", "prior_har"):
         column = found.extra[name]
         assert column.shape == (120, 4)
         assert ((column >= 0) & (column <= 1)).all()
         assert (np.diff(column, axis=1) >= -1e-9).all()
     assert set(np.unique(found.extra["last_call"])) <= {0.0, 1.0}
+    assert not np.array_equal(found.extra["prior_har"], found.prior)
+
+
+def test_the_yardstick_is_the_simulation_on_plain_har_whatever_the_model_starts_from(panel, population):
+    until = panel.start + 90 * DAY_NS
+    rows = np.flatnonzero(population.accounts["as_of"] >= until)[:40]
+    few, given = population.take(rows), replace(QUICK, baselines=True)
+    yardstick = PriorModel.fit(panel, until, "har", paths=QUICK.paths)
+    found = [
+        concatenate(list(build_dataset(panel, few, PriorSchedule(panel, until, given, fixed=prior), given)))
+        for prior in (PriorModel.fit(panel, until, paths=QUICK.paths), yardstick)
+    ]
+    np.testing.assert_array_equal(found[0].extra["prior_har"], found[1].prior)
+    assert not np.array_equal(found[0].prior, found[1].prior)
 
 
 def test_parquet_round_trip(dataset, tmp_path):

@@ -31,7 +31,7 @@ _COLUMNS = (
     "AUC",
     "recall@1%",
     "pred/obs",
-    "skill vs prior [95%]",
+    "skill vs B5 [95%]",
 )
 
 
@@ -174,7 +174,7 @@ def regime_rows(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 _REGIME_COLUMNS = (
-    "regime", "forecasts", "called", "predicted / observed", "log loss", "B5 prior", "skill over B5 [95%]",
+    "regime", "forecasts", "called", "predicted / observed", "log loss", "B5", "skill over B5 [95%]",
     *REGIME_BASELINES,
 )  # fmt: skip
 
