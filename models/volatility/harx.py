@@ -18,7 +18,6 @@ from models.volatility.seasonality import HourOfWeek, hour_of_week
 
 __all__ = ["HarXModel"]
 
-_SEASON_HOURS: Final = 365 * 24
 _RIDGE: Final = 0.01
 _LEAST_MOVE: Final = 1e-4
 _FLAT: Final = 1e-12
@@ -61,13 +60,17 @@ class HarXModel:
         return "harx"
 
     @classmethod
-    def fit(cls, panel: MarketPanel) -> HarXModel:
+    def fit(cls, panel: MarketPanel, used: int = N_REGRESSORS, season_days: int = 365) -> HarXModel:
         """Fit on hourly bars, all assets pooled.
 
         Parameters
         ----------
         panel : MarketPanel
             Hourly bars; only what is in it is used.
+        used : int
+            How many of the regressors have a slope, from the first on; for comparisons.
+        season_days : int
+            Days before the end of the panel that the season is taken from.
 
         Returns
         -------
@@ -83,13 +86,14 @@ class HarXModel:
             raise InputError("panel.bar_minutes", panel.bar_minutes, "60 (use models.market.to_hourly)")
         if panel.n_bars < 60 * 24:
             raise InputError("panel", f"{panel.n_bars} bars", "at least 60 days of hourly bars to fit volatility")
-        first = max(0, panel.n_bars - _SEASON_HOURS)
+        first = max(0, panel.n_bars - season_days * 24)
         recent = panel.slice(first, panel.n_bars)
         season = HourOfWeek.fit(bar_variance(recent.open, recent.high, recent.low, recent.close), recent.start)
         plain = _plain(panel, season)
         x = regressors(panel, plain)
         centre, scale = _moments(x)
         z = (_known(x, centre) - centre) / scale
+        z[..., used:] = 0.0
         rows = [
             _solve(z, target, np.log(forward_mean(plain, int(hours))))
             for hours, target in zip(HORIZON_HOURS, _moves(panel, season), strict=True)
