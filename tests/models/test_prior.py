@@ -177,6 +177,15 @@ def test_round_trip_through_arrays(prior: PriorModel, market: MarketPanel) -> No
         PriorModel.from_arrays({k: v for k, v in prior.to_arrays().items() if k != "survival"})
 
 
+def test_a_bundle_from_before_the_tables_by_trend_answers_as_it_did(market: MarketPanel) -> None:
+    held = book(account([position(SYMBOLS[0], 1.0, market.close[0, -1])], 9_000.0))
+    plain = PriorModel.fit(market, volatility="har", paths=64)
+    arrays = plain.to_arrays()
+    again = PriorModel.from_arrays({**arrays, "survival": arrays["survival"][0]})
+    assert again.volatility.kind == "har"
+    assert np.array_equal(_probability(plain, market, held), _probability(again, market, held))
+
+
 def test_an_unknown_asset_moves_with_the_market(prior: PriorModel, market: MarketPanel) -> None:
     state = prior.state_from(("BTC", "NEW"), np.full((2, 4), 1e-4), market.end)
     assert np.array_equal(state.scenarios.close[:, 0], state.scenarios.close[:, 1])
