@@ -133,6 +133,9 @@ class PriorSchedule:
         return self._kept[number]
 
 
+_Yardsticks = tuple[PriorSchedule, PriorSchedule]
+
+
 def build_dataset(
     panel: MarketPanel,
     population: Population,
@@ -177,21 +180,14 @@ def build_dataset(
                 yield piece
 
 
-@dataclass(frozen=True, slots=True)
-class _Yardsticks:
-    """The priors of B4 and B5, from the same data as the model's own."""
-
-    ewma: PriorSchedule
-    har: PriorSchedule
-
-
 def _yardsticks(panel: MarketPanel, schedule: PriorSchedule, settings: BuildSettings) -> _Yardsticks:
+    """The priors of B4 and B5, from the same data as the model's own."""
     ewma, har = (PriorSchedule(panel, schedule.first, settings, kind) for kind in _YARDSTICKS)
     if schedule.fixed is not None:
         for other in (ewma, har):
             other.fixed = PriorModel.fit(panel, schedule.fixed.fitted_until, other.volatility, paths=settings.paths)
             other.in_sample = schedule.in_sample
-    return _Yardsticks(ewma, har)
+    return ewma, har
 
 
 def _periods(population: Population, schedule: PriorSchedule) -> Iterator[Population]:
@@ -365,12 +361,12 @@ def _last_call(book: Book, panel: MarketPanel) -> FloatArray:
 
 def _physics_baselines(book: Book, moment: _Moments, others: _Yardsticks, loading: FloatArray) -> dict[str, FloatArray]:
     """Reflection with 30-day and with EWMA volatility, simulation with EWMA and with HAR; shape (n, 2, 4) each."""
-    sigma_ewma, prior = moment.prior(book, others.ewma)
+    sigma_ewma, prior = moment.prior(book, others[0])
     return {
         "reflection_30d": _reflection(book, moment, _month_sigma(moment), loading),
         "reflection_ewma": _reflection(book, moment, sigma_ewma, loading),
         "prior_ewma": prior,
-        "prior_har": moment.prior(book, others.har)[1],
+        "prior_har": moment.prior(book, others[1])[1],
     }
 
 

@@ -66,8 +66,8 @@ class FitParameters:
     -----
     The defaults were chosen on walk-forward years before July 2024 (each July to June from 2021). Accounts of one
     instant share their fate, so the effective sample is the number of weeks, not of accounts, and what the trees find
-    in three years is partly chance: in an exploration unshrunk trees lost to the prior in one year of three, at 0.3 to
-    0.4 they gained or broke even in every one (`docs/results.md` has its limits). A validation
+    in three years is partly chance: unshrunk trees lost to the prior in two years of three, at 0.2 they gained or broke
+    even in every one (`docs/results.md` has its limits). A validation
     window of some months is too short to stop on.
     """
 
@@ -83,7 +83,7 @@ class FitParameters:
     monotone_method: Literal["basic", "intermediate", "advanced"] = "basic"
     quantized: bool = False
     num_threads: int = 2
-    shrink: float = 0.35
+    shrink: float = 0.2
     excluded: tuple[str, ...] = ()
     seed: int = 7
 
