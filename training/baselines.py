@@ -7,11 +7,11 @@ B2    reflection principle with 30-day volatility (delta-normal distance where s
 B3    reflection principle with EWMA volatility
 B4    filtered historical simulation with EWMA volatility: the prior without HAR and season
 B5    filtered historical simulation with HAR and hour-of-week season
-P     the model's own prior, before the trees
 B6    logistic regression on the features (without those that hold the prior), by horizon
 B7    last call flag: base rate by whether the account as it stands would have breached during the day before
 B8    static two-level alert: base rate by requirement over equity below 0.5, below 0.8, above
 B9    LightGBM on the features without those that hold the prior, started from the base rate
+P     the model's own prior, before the trees
 ====  ==============================================================================================================
 
 B0, B1, B6, B7, B8 and B9 are fitted on the rows the model is fitted on; both levels are pooled, as for the model.
@@ -41,11 +41,11 @@ NAMES: Final = {
     "B3": "reflection, EWMA volatility",
     "B4": "filtered historical simulation, EWMA",
     "B5": "filtered historical simulation, HAR",
-    "P": "prior of the model",
     "B6": "logistic regression",
     "B7": "last call flag",
     "B8": "static two-level alert",
     "B9": "LightGBM without prior",
+    "P": "prior of the model",
 }
 PRIOR_FEATURES: Final = ("prior_logit", "sigma", "distance_sigma")
 ALERT: Final = (0.5, 0.8)

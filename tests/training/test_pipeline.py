@@ -74,7 +74,7 @@ def scored(panel, cut, trained):
 def test_metrics_hold_the_contract(scored):
     metrics = scored.metrics
     assert set(metrics["horizons"]) == {"60", "240", "1440", "4320"}
-    assert list(metrics["baselines"]) == [f"B{i}" for i in range(10)]
+    assert list(metrics["baselines"]) == [*(f"B{i}" for i in range(10)), "P"]
     assert set(metrics["skill_vs_prior"]["pooled"]) == {"value", "low", "high", "blocks"}
     assert {"contested", "liquidation", "one_position", "several_positions"} <= set(metrics["segments"])
     json.dumps(metrics, allow_nan=False)

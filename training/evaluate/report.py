@@ -99,7 +99,7 @@ def evaluate_predictions(
     p : ndarray of float, shape (n, 4)
         The model's predictions.
     baselines : mapping of str to ndarray of float, shape (n, 4)
-        Predictions of the baselines; ``"B5"`` is the prior.
+        Predictions of the baselines; skill is over ``"B5"``, or over the dataset's prior where it is absent.
     about : mapping, optional
         What the report should say of model, data and period.
     panel : MarketPanel, optional
