@@ -29,7 +29,7 @@ def test_both_tracks_print_and_write(run: Run, tmp_path: Path) -> None:
     assert "| Bayes: expected log loss |" in done.stdout
     found = json.loads((out / "benchmark.json").read_text())
     assert set(found) == {"simulated", "real"}
-    assert set(found["real"]["scores"]) == {"margincast", *(f"B{i}" for i in range(10)), "logistic"}
+    assert set(found["real"]["scores"]) == {"margincast", "P", *(f"B{i}" for i in range(10)), "logistic"}
     assert found["real"]["about"]["assets"] == ["BTC", "ETH"]
 
 

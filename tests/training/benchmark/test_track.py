@@ -20,7 +20,7 @@ TINY = SimulatedSettings(
     assets=("BTC", "ETH"), train_days=130, test_days=24, warmup_days=61, train_every=960, test_every=960,
     train_accounts=6, test_accounts=8, paths=60, prior_paths=64, rounds=5, ruleset="generic-linear",
 )  # fmt: skip
-FORECASTS = {"margincast", *(f"B{i}" for i in range(10)), "histgb", "logistic"}
+FORECASTS = {"margincast", "P", *(f"B{i}" for i in range(10)), "histgb", "logistic"}
 
 
 @pytest.fixture(scope="module")
