@@ -27,6 +27,7 @@ from models.volatility.trend import recent_trend
 from training.dataset import Dataset, fingerprint
 from training.labels import Extremes, label
 from training.population import TYPES, Population
+from training.reflection import reflection
 from training.simulated import SIMULATED, add_simulated, empty_simulated
 
 __all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset"]
@@ -35,7 +36,6 @@ Progress = Callable[[int, int], None]
 MarketColumns = Callable[[MarketPanel], FloatArray]
 _MAIN = ACCOUNT_FEATURES.index("main_asset")
 _YARDSTICKS: Final[tuple[VolatilityKind, ...]] = ("ewma", "har")
-_SIGMA = [ACCOUNT_FEATURES.index(f"distance_sigma_{h}") for h in HORIZONS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,9 +362,11 @@ def _last_call(book: Book, panel: MarketPanel) -> FloatArray:
 def _physics_baselines(book: Book, moment: _Moments, others: _Yardsticks, loading: FloatArray) -> dict[str, FloatArray]:
     """Reflection with 30-day and with EWMA volatility, simulation with EWMA and with HAR; shape (n, 2, 4) each."""
     sigma_ewma, prior = moment.prior(book, others[0])
+    levels = _factors(book)
+    month = month_volatility(moment.panel, moment.bar)[:, :, None] * np.sqrt(np.array(HORIZONS) / (365 * 1440))
     return {
-        "reflection_30d": _reflection(book, moment, _month_sigma(moment), loading),
-        "reflection_ewma": _reflection(book, moment, sigma_ewma, loading),
+        "reflection_30d": reflection(book, moment.price, moment.row, month, levels, loading),
+        "reflection_ewma": reflection(book, moment.price, moment.row, sigma_ewma, levels, loading),
         "prior_ewma": prior,
         "prior_har": moment.prior(book, others[1])[1],
     }
@@ -384,24 +386,6 @@ def _simulated(book: Book, moment: _Moments, schedule: PriorSchedule, called: Bo
         add_simulated(book.take(rows), price, state, called[rows], part)
         out[rows] = part
     return {name: np.repeat(out[:, None, :, i], 2, axis=1) for i, name in enumerate(SIMULATED)}
-
-
-def _reflection(book: Book, moment: _Moments, sigma: FloatArray, loading: FloatArray) -> FloatArray:
-    """Twice the normal tail beyond the distance in sigmas (reflection principle), for both levels."""
-    from scipy.special import ndtr
-
-    out = np.empty((len(book), 2, len(HORIZONS)))
-    levels = _factors(book)
-    for level in range(2):
-        figures = account_features(book, moment.price, sigma, levels[:, level], loading, moment.row)
-        out[:, level] = np.minimum(2.0 * ndtr(-figures[:, _SIGMA]), 1.0)
-    return out
-
-
-def _month_sigma(moment: _Moments) -> FloatArray:
-    """Volatility of the last 30 days, scaled to each horizon; shape (R, A, 4)."""
-    yearly = month_volatility(moment.panel, moment.bar)
-    return np.ascontiguousarray(yearly[:, :, None] * np.sqrt(np.array(HORIZONS) / (365 * 1440)))
 
 
 def _piece_fingerprint(

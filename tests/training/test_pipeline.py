@@ -149,7 +149,7 @@ def test_too_short_a_period_is_refused(panel):
 
 def test_tables_show_every_horizon_and_baseline(scored):
     assert horizon_table(scored.metrics).row_count == 5
-    assert baseline_table(scored.metrics).row_count == 11
+    assert baseline_table(scored.metrics).row_count == 12
     assert markdown_horizons(scored.metrics).count("\n") == 7
     assert all(f"| B{i} " in markdown_baselines(scored.metrics) for i in range(10))
 
