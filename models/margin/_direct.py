@@ -14,12 +14,13 @@ import numpy as np
 from models.book import Book
 from models.margin._direct_plan import DirectPlan, Walked, build_plan, own_copies, unknown_units
 from models.margin._extremes import Extremes
+from models.margin._gridded import block_by_grid, block_by_rule, forget_grids, forget_looks, room_for
 from models.margin._kernel import kernel
 from models.margin._scan import ADVERSE, CLOSE, SYNCHRONOUS
 from models.margin._settlement import past_expiry, settle
 from models.margin._units import Outcome, Plan
-from models.margin.block_models import block_margin
 from models.margin.linear import unit_equity, unit_initial, unit_maintenance
+from models.margin.portfolio._grid import GridRoom
 from models.market import MarketPanel
 from models.typing import BoolArray, FloatArray, IntArray
 
@@ -38,6 +39,7 @@ def walk_direct(
     many: BoolArray,
     out: Outcome,
     n_threads: int,
+    revalue: bool = False,
 ) -> None:
     """Walk units by the rule along a window of a panel, on copies of what the walk settles.
 
@@ -46,10 +48,10 @@ def walk_direct(
     unknown = unknown_units(book)
     out.gap[units[unknown[units]]] = True
     units = units[~unknown[units]]
-    own, direct = own_copies(book), build_plan(book, panel, window, many)
+    own, direct = own_copies(book), build_plan(book, panel, window, many, not revalue)
 
     def part(some: IntArray) -> None:
-        replay_direct(own, tables, plan, direct, some, np.full(len(book.assets), np.nan), out)
+        replay_direct(own, tables, plan, direct, room_for(book), some, np.full(len(book.assets), np.nan), out)
 
     if n_threads == 1 or len(units) < 2 * n_threads:
         part(units)
@@ -60,7 +62,7 @@ def walk_direct(
 
 @kernel
 def replay_direct(
-    w: Walked, t: Extremes, plan: Plan, d: DirectPlan, units: IntArray, price: FloatArray, out: Outcome
+    w: Walked, t: Extremes, plan: Plan, d: DirectPlan, g: GridRoom, units: IntArray, price: FloatArray, out: Outcome
 ) -> None:
     """Walk the given units."""
     for u in units:
@@ -70,7 +72,8 @@ def replay_direct(
         out.gap[u] = plan.first[n] < 0
         if stop <= first:
             continue
-        _walk(w, t, plan, d, u, n, first, stop, price, out)
+        forget_grids(g)
+        _walk(w, t, plan, d, g, u, n, first, stop, price, out)
 
 
 @kernel
@@ -79,6 +82,7 @@ def _walk(
     t: Extremes,
     plan: Plan,
     d: DirectPlan,
+    g: GridRoom,
     u: int,
     n: int,
     first: int,
@@ -95,7 +99,8 @@ def _walk(
             out.gap[u] |= walking
             continue
         opened = d.start + bar * d.step
-        settle(w, t, d, u, n, bar, opened)
+        if settle(w, t, d, u, n, bar, opened):
+            forget_looks(g)
         paid = _paid(w, t, u, bar, first)
         for point in range(4):
             if _skipped(mode, point):
@@ -104,11 +109,11 @@ def _walk(
             if mode == ADVERSE and point == 1:
                 for c in range(levels):
                     _prices(w, t, d, u, n, bar, point, price)
-                    _worst_corner(w, t, d, u, bar, hours, plan.factor[n, c], price)
-                    _look(w, plan, d, u, n, bar, point, c, c + 1, hours, paid, walking, price, out)
+                    _worst_corner(w, t, d, g, u, n, bar, stop, hours, plan.factor[n, c], price)
+                    _look(w, t, plan, d, g, u, n, bar, stop, point, c, c + 1, hours, paid, walking, price, out)
             else:
                 _prices(w, t, d, u, n, bar, point, price)
-                _look(w, plan, d, u, n, bar, point, 0, levels, hours, paid, walking, price, out)
+                _look(w, t, plan, d, g, u, n, bar, stop, point, 0, levels, hours, paid, walking, price, out)
             walking = out.bar[u, 1] < 0
         if not walking and levels == 2:
             break
@@ -119,11 +124,14 @@ def _walk(
 @kernel
 def _look(
     w: Walked,
+    t: Extremes,
     plan: Plan,
     d: DirectPlan,
+    g: GridRoom,
     u: int,
     n: int,
     bar: int,
+    end: int,
     point: int,
     start: int,
     stop: int,
@@ -134,9 +142,12 @@ def _look(
     out: Outcome,
 ) -> None:
     """Note what levels ``start:stop`` do at the prices of a point; the first is the call."""
-    equity, need, more = _unit(w, d, u, bar, hours, price)
+    b = w.book
+    equity, need, more, wrong, off = _unit(w, t, d, g, u, n, bar, end, hours, price, True)
+    if off > 0.0 and _may_cross(plan, u, n, start, stop, equity - paid - b.unit_offset[u] - off, need, wrong, out):
+        equity, need, more, wrong, off = _unit(w, t, d, g, u, n, bar, end, hours, price, False)
     equity -= paid
-    spare = equity - w.book.unit_offset[u]
+    spare = equity - b.unit_offset[u]
     if start == 0:
         call = plan.factor[n, 0]
         if walking:
@@ -147,6 +158,17 @@ def _look(
     for c in range(start, stop):
         if out.bar[u, c] < 0 and spare < plan.factor[n, c] * need:
             out.bar[u, c] = bar - plan.first[n]
+
+
+@kernel
+def _may_cross(
+    plan: Plan, u: int, n: int, start: int, stop: int, spare: float, need: float, wrong: float, out: Outcome
+) -> bool:
+    """Whether a level not yet reached can have been, with a maintenance that may be too small by `wrong`."""
+    near = 0
+    for c in range(start, stop):
+        near += out.bar[u, c] < 0 and spare < plan.factor[n, c] * (need + wrong)
+    return near > 0
 
 
 @kernel
@@ -207,16 +229,26 @@ def _prices(w: Walked, t: Extremes, d: DirectPlan, u: int, n: int, bar: int, poi
 
 @kernel
 def _worst_corner(
-    w: Walked, t: Extremes, d: DirectPlan, u: int, bar: int, hours: float, factor: float, price: FloatArray
+    w: Walked,
+    t: Extremes,
+    d: DirectPlan,
+    g: GridRoom,
+    u: int,
+    n: int,
+    bar: int,
+    end: int,
+    hours: float,
+    factor: float,
+    price: FloatArray,
 ) -> None:
     """From all-low, move each asset to its high where that lowers the gap, which is a sum over assets."""
-    equity, need, _ = _unit(w, d, u, bar, hours, price)
+    equity, need, _, _, _ = _unit(w, t, d, g, u, n, bar, end, hours, price, True)
     least = equity - factor * need
     for a in range(len(price)):
         if price[a] != t.low[a, bar]:
             continue
         price[a] = t.high[a, bar]
-        equity, need, _ = _unit(w, d, u, bar, hours, price)
+        equity, need, _, _, _ = _unit(w, t, d, g, u, n, bar, end, hours, price, True)
         if equity - factor * need < least:
             least = equity - factor * need
         else:
@@ -224,19 +256,31 @@ def _worst_corner(
 
 
 @kernel
-def _unit(w: Walked, d: DirectPlan, u: int, bar: int, hours: float, price: FloatArray) -> tuple[float, float, float]:
-    """Equity before funding, maintenance, and the initial requirement of the blocks."""
+def _unit(
+    w: Walked,
+    t: Extremes,
+    d: DirectPlan,
+    g: GridRoom,
+    u: int,
+    n: int,
+    bar: int,
+    end: int,
+    hours: float,
+    price: FloatArray,
+    by_grid: bool,
+) -> tuple[float, float, float, float, float]:
+    """Equity before funding, maintenance, initial requirement of the blocks; errors of maintenance and of equity."""
     k = w.blocks
-    equity, need, more = unit_equity(w.book, u, price), unit_maintenance(w.book, u, price), 0.0
+    equity, need, more, wrong, off = unit_equity(w.book, u, price), unit_maintenance(w.book, u, price), 0.0, 0.0, 0.0
     for i in range(d.unit_block[u], d.unit_block[u + 1]):
-        a = k.block_asset[i]
-        ratio = d.level[d.block_level[i], a, bar] / d.block_base[i]
-        move = ratio if np.isfinite(ratio) else 1.0
-        value, block_need, block_more = block_margin(k, i, price[a], move, hours)
-        equity += value + w.block_coin[i] * price[a]
-        need += block_need
-        more += block_more
-    return equity, need, more
+        spot = price[k.block_asset[i]]
+        if by_grid and d.grids:
+            value, own, initial, need_error, value_error = block_by_grid(w, t, d, g, u, i, n, bar, end, hours, spot)
+        else:
+            value, own, initial, need_error, value_error = block_by_rule(w, d, i, bar, hours, spot)
+        equity += value + w.block_coin[i] * spot
+        need, more, wrong, off = need + own, more + initial, wrong + need_error, off + value_error
+    return equity, need, more, wrong, off
 
 
 @kernel

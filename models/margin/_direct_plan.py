@@ -38,6 +38,7 @@ class DirectPlan(NamedTuple):
     step: int  # length of a bar, nanoseconds
     level: FloatArray  # (2, A, T) implied volatility and dynamic margin rate in each bar, the last that was known
     block_level: Int32Array  # (k,) which of the two moves the block
+    grids: bool  # interpolate the options of scenario margin
     block_base: FloatArray  # (k,) its value at the instant of the account; NaN where it stays as it was
 
 
@@ -99,7 +100,7 @@ def unknown_units(book: Book) -> BoolArray:
     return out
 
 
-def build_plan(book: Book, panel: MarketPanel, window: MarketPanel, many: BoolArray) -> DirectPlan:
+def build_plan(book: Book, panel: MarketPanel, window: MarketPanel, many: BoolArray, grids: bool = True) -> DirectPlan:
     """Lay out instants, settlement and levels.
 
     Parameters
@@ -112,6 +113,8 @@ def build_plan(book: Book, panel: MarketPanel, window: MarketPanel, many: BoolAr
         Those that are walked.
     many : ndarray of bool, shape (u,)
         Units that depend on several prices.
+    grids : bool
+        Whether options of scenario margin are interpolated.
 
     Returns
     -------
@@ -132,6 +135,7 @@ def build_plan(book: Book, panel: MarketPanel, window: MarketPanel, many: BoolAr
         window.step,
         level,
         table,
+        grids,
         base,
     )
 

@@ -15,9 +15,9 @@ _CLOSE = 1e-6
 
 
 @kernel
-def settle(w: Walked, t: Extremes, d: DirectPlan, u: int, n: int, bar: int, opened: int) -> None:
-    """Settle what of unit `u` of account `n` has expired by the open of a bar, at that price."""
-    b = w.book
+def settle(w: Walked, t: Extremes, d: DirectPlan, u: int, n: int, bar: int, opened: int) -> bool:
+    """Settle what of unit `u` of account `n` has expired by the open of a bar, at that price; whether anything had."""
+    b, settled = w.book, 0
     for i in range(b.unit_leg[u], b.unit_leg[u + 1]):
         if b.leg_expiry[i] > opened or b.leg_tier[i] == w.nothing:
             continue
@@ -31,16 +31,20 @@ def settle(w: Walked, t: Extremes, d: DirectPlan, u: int, n: int, bar: int, open
         b.leg_size[i] = 0.0
         b.leg_initial[i] = 0.0
         b.leg_tier[i] = w.nothing
+        settled += 1
     hours = (opened - d.as_of[n]) / _HOUR_NS
     for i in range(d.unit_block[u], d.unit_block[u + 1]):
-        _settle_block(w, u, i, t.open[w.blocks.block_asset[i], bar], hours)
+        settled += _settle_block(w, u, i, t.open[w.blocks.block_asset[i], bar], hours)
+    return settled > 0
 
 
 @kernel
-def _settle_block(w: Walked, u: int, i: int, price: float, hours: float) -> None:
-    k = w.blocks
+def _settle_block(w: Walked, u: int, i: int, price: float, hours: float) -> int:
+    """How many expiries and options have been reached; an expiry counts again at every later bar."""
+    k, settled = w.blocks, 0
     for e in range(k.block_expiry[i], k.block_expiry[i + 1]):
         if k.expiry_years[e] * _YEAR_HOURS <= hours + _CLOSE:
+            settled += 1
             k.expiry_future[e] = 0.0
             if len(k.expiry_linear) > 0:
                 k.expiry_linear[e] = 0.0
@@ -57,6 +61,7 @@ def _settle_block(w: Walked, u: int, i: int, price: float, hours: float) -> None
             b = w.book
             b.unit_cash[u] += paid
         k.option_quantity[o] = 0.0
+    return settled
 
 
 @kernel

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from models._by_pointer import by_pointer
 from models._csr import gather, pointer
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray
 
@@ -26,6 +27,7 @@ _NONE: Final = np.zeros(0)
 _NO: Final = np.zeros(0, np.bool_)
 
 
+@by_pointer
 class BlockArrays(NamedTuple):
     """Blocks of a book, C-contiguous.
 

@@ -76,6 +76,7 @@ def replay(
     extremes: str = "synchronous",
     factors: FloatArray | None = None,
     n_threads: int = 1,
+    revalue: bool = False,
 ) -> Replay:
     """Replay accounts along the bars after their instants.
 
@@ -95,6 +96,8 @@ def replay(
         More requirement factors (multiples of maintenance) to time, for each account.
     n_threads : int
         Threads to walk with, >= 1.
+    revalue : bool
+        Price the options of scenario margin one by one at every point, without grids.
 
     Returns
     -------
@@ -115,6 +118,9 @@ def replay(
 
     Units with options or scenario margin, and those with a contract that expires, are valued at each point by their
     rule: options age, implied volatilities follow ``panel.implied``, and rates of dynamic margin the bars before.
+    Under scenario margin options are interpolated on grids over price and time, made for each account and day, whose
+    error is at most 0.1% of maintenance. Where a call, a liquidation or an amount would depend on that, they are
+    priced one by one, so only ``worst_gap`` differs from that of `revalue`.
 
     Blocks of bars whose lower bound of the gap rules a breach out are skipped; the result is that of a full scan.
 
@@ -149,7 +155,7 @@ def replay(
     order = _order(asset, first, plan.account)
     _walk(book, tables, plan, order[~direct[order]], out, n_threads)
     if direct.any():
-        walk_direct(book, panel, window, tables, plan, np.flatnonzero(direct), count > 1, out, n_threads)
+        walk_direct(book, panel, window, tables, plan, np.flatnonzero(direct), count > 1, out, n_threads, revalue)
     return _fold(book, plan, out, panel.bar_minutes, first + bars > window.n_bars, _bound(book, count, extremes))
 
 

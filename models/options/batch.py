@@ -19,7 +19,7 @@ from numba import njit
 
 from models.typing import BoolArray, FloatArray
 
-__all__ = ["black76_fast", "black76_many"]
+__all__ = ["black76_fast", "black76_many", "delta_fast", "log_ratio"]
 
 _OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 _inlined = njit(**_OPTIONS, _nrt=False, forceinline=True)
@@ -59,7 +59,7 @@ def _exp(x: float) -> float:
 
 
 @_inlined
-def _log_ratio(a: float, b: float) -> float:
+def log_ratio(a: float, b: float) -> float:
     """Logarithm of a / b, positive normal numbers: ``k * ln 2 + 2 * artanh((a - c) / (a + c))`` with c = b * 2**k."""
     gap = np.float64(a).view(np.int64) - np.float64(b).view(np.int64) + (np.int64(2049) << np.int64(51))
     biased = np.int64(np.uint64(gap) >> np.uint64(52))
@@ -116,7 +116,7 @@ def black76_fast(forward: float, strike: float, deviation: float, is_call: bool)
     Forward and strike are positive normal numbers whose ratio lies within 2**±1000; at a deviation or a forward of
     zero or less the price is the intrinsic value. NaN gives NaN.
     """
-    d1 = _log_ratio(forward, strike) / deviation + 0.5 * deviation
+    d1 = log_ratio(forward, strike) / deviation + 0.5 * deviation
     d2 = d1 - deviation
     x1, x2 = abs(d1), abs(d2)
     x1 = x1 if x1 < _FAR else _FAR
@@ -133,6 +133,18 @@ def black76_fast(forward: float, strike: float, deviation: float, is_call: bool)
     away = forward - strike if is_call else strike - forward
     intrinsic = away if away > 0.0 else 0.0
     return intrinsic if (deviation <= 0.0) | (forward <= 0.0) else price
+
+
+@_inlined
+def delta_fast(forward: float, strike: float, deviation: float, is_call: bool) -> tuple[float, float]:
+    """Share of the forward that hedges one option, and the normal density at d1; deviation > 0."""
+    d1 = log_ratio(forward, strike) / deviation + 0.5 * deviation
+    x = abs(d1)
+    x = x if x < _FAR else _FAR
+    density = _ROOT_2PI_INVERSE * _exp(-0.5 * x * x)
+    tail = density * _mills_above(x) / _mills_below(x)
+    above = 1.0 - tail if d1 > 0.0 else tail
+    return above if is_call else above - 1.0, density
 
 
 @njit(**_OPTIONS)

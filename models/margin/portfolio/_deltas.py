@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
+
+from numba import njit
 
 from models.margin._kernel import inlined, kernel
+from models.margin._room import room
 from models.margin.blocks import BlockArrays
 from models.margin.portfolio._row import (
     DELTA_SHOCK,
@@ -17,49 +20,74 @@ from models.margin.portfolio._row import (
     ROLL_LEAST,
     VEGA_HEDGED,
     forward_of,
+    run_end,
     time_left,
 )
 from models.margin.portfolio.packing import POINT_SIZE
-from models.options.kernels import normal_cdf
+from models.options.batch import delta_fast
+from models.typing import FloatArray
 
 __all__ = ["delta_needs"]
 
-_ROOT_2PI_INVERSE: Final = 0.3989422804014327
 _LEAST: Final = 1e-12
+_OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "_nrt": False, "error_model": "numpy"}
+_vectorised = njit(**_OPTIONS)
+
+
+@_vectorised
+def _option_deltas(b: BlockArrays, first: int, work: FloatArray) -> None:
+    """Forward delta of each option position and its density at d1 times quantity: rows 2 and 3 of `work`.
+
+    The first rows are forward and deviation.
+    """
+    forward, deviation, delta, density = work[0], work[1], work[2], work[3]
+    for j in range(work.shape[1]):
+        o = first + j
+        share, height = delta_fast(forward[j], b.option_strike[o], deviation[j], b.option_call[o])
+        delta[j] = b.option_quantity[o] * share
+        density[j] = b.option_quantity[o] * height
 
 
 @kernel
-def _option_delta(b: BlockArrays, j: int, forward: float, deviation: float) -> tuple[float, float]:
-    """Forward delta of one option position, and its density at d1 times quantity."""
-    deviation = max(deviation, _LEAST)
-    d1 = math.log(forward / b.option_strike[j]) / deviation + 0.5 * deviation
-    share = normal_cdf(d1) if b.option_call[j] else -normal_cdf(-d1)
-    return b.option_quantity[j] * share, b.option_quantity[j] * _ROOT_2PI_INVERSE * math.exp(-0.5 * d1 * d1)
+def _price_options(b: BlockArrays, i: int, spot: float, vol: float, hours: float, work: FloatArray) -> None:
+    """Fill `work` for the options of block `i`; of expired ones it says nothing."""
+    start, last = b.block_option[i], b.block_option[i + 1]
+    at = start
+    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
+        first, at = at, run_end(b, at, last, e)
+        left = time_left(b, e, hours)
+        forward, root = (forward_of(b, e, spot, left), math.sqrt(left)) if left > 0.0 else (spot, 0.0)
+        for j in range(first, at):
+            work[0, j - start] = forward
+            work[1, j - start] = max(b.option_vol[j] * vol * root, _LEAST)
+    _option_deltas(b, start, work)
 
 
 @kernel
 def delta_needs(b: BlockArrays, i: int, spot: float, vol: float, hours: float) -> tuple[float, float]:
     """Roll shock, delta shock and vega charge in one sum, and the minimum."""
-    p, first, last = b.block_parameter[i], b.block_option[i], b.block_option[i + 1]
-    perpetual, base = b.block_perpetual[i], b.block_spot[i]
+    p, at, last = b.block_parameter[i], b.block_option[i], b.block_option[i + 1]
+    perpetual, base, start = b.block_perpetual[i], b.block_spot[i], b.block_option[i]
+    work = room(4, last - start)
+    _price_options(b, i, spot, vol, hours, work)
     roll = abs(perpetual) * b.parameter[p + ROLL_LEAST]
     net, gross, bought, other = perpetual + base, abs(perpetual) + abs(base), 0.0, perpetual
     linear, short, up, down = abs(perpetual) * spot, 0.0, 0.0, 0.0
     for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
+        begin, at = at, run_end(b, at, last, e)
         left = time_left(b, e, hours)
         if left <= 0.0:
             continue
         forward, root = forward_of(b, e, spot, left), math.sqrt(left)
         delta, vega = b.expiry_future[e], 0.0
         gross, other, linear = gross + abs(delta), other + delta, linear + abs(delta) * forward
-        for j in range(first, last):
-            if b.option_expiry[j] != e:
-                continue
-            d, v = _option_delta(b, j, forward, b.option_vol[j] * vol * root)
-            delta, gross, vega = delta + d, gross + abs(d), vega + v
-            bought += d if b.option_quantity[j] > 0.0 else 0.0
-            other += 0.0 if b.option_quantity[j] > 0.0 else d
-            short += max(-b.option_quantity[j], 0.0)
+        for j in range(begin, at):
+            quantity = b.option_quantity[j]
+            d = work[2, j - start]
+            delta, gross, vega = delta + d, gross + abs(d), vega + work[3, j - start]
+            bought += d if quantity > 0.0 else 0.0
+            other += 0.0 if quantity > 0.0 else d
+            short += max(-quantity, 0.0)
         net += delta
         roll += abs(delta) * max(b.parameter[p + ROLL_LEAST], b.parameter[p + ROLL_ANNUALISED] * left)
         vega *= forward * root * math.exp(-b.expiry_rate[e] * left)

@@ -1,0 +1,239 @@
+"""Options of one expiry under every scenario at once, compiled.
+
+A *lane* is one of the ways in which a ruleset looks at an expiry: each of its scenarios, then the mark, then the two
+basis moves where it has them. All lanes of an option are priced in one loop without a branch, which the compiler turns
+into vector instructions however few options the expiry has. Tables of sums have a row for each expiry of a block
+(shape (expiries + 2, lanes + `STATES`)): its lanes, then what the requirement needs to know of the expiry; the last
+two rows are room for totals.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from numba import njit
+
+from models.margin._kernel import inlined, kernel
+from models.margin.blocks import BlockArrays
+from models.margin.portfolio._row import (
+    BASIS_DOWN,
+    BASIS_UP,
+    DISCOUNT,
+    HAS_BASIS,
+    HAS_DISCOUNT,
+    HEAD,
+    N_POINTS,
+    SKEW,
+    VOL,
+    VOL_ABSOLUTE,
+    WINDOW,
+    forward_of,
+    run_end,
+    time_left,
+)
+from models.margin.portfolio.packing import POINT_SIZE
+from models.options.batch import black76_fast, log_ratio
+from models.typing import FloatArray
+
+__all__ = [
+    "DEBT",
+    "FORWARD",
+    "GAIN",
+    "KEPT",
+    "MOVING",
+    "STATES",
+    "WORK_ROWS",
+    "YEARS",
+    "lane_count",
+    "lane_sums",
+    "next_bend",
+    "set_lanes",
+    "set_state",
+    "skew_sums",
+    "smooth_in_time",
+    "sums_by_rule",
+]
+
+STATES: Final = 6
+"""Columns behind the lanes."""
+YEARS, FORWARD, MOVING, KEPT, GAIN, DEBT = range(STATES)
+"""Years left, forward, share of the forward that still moves, discount factor, what a unit of value counts for."""
+WORK_ROWS: Final = 5
+"""Rows of room that `lane_sums` needs: forward, three of the deviation, and the sums."""
+LINEAR: Final = 3.0
+_UP: Final = 1.0
+_YEAR_DAYS: Final = 365.0
+_ROUNDING: Final = 1e-9
+_LEAST: Final = 1e-12
+_ROOM: Final = 4.0
+"""Multiple of the hours that a scenario lets pass which must be left for its lane to be smooth."""
+_YEAR_HOURS: Final = 8760.0
+_OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "_nrt": False, "error_model": "numpy"}
+_summed = njit(**_OPTIONS, fastmath={"contract", "reassoc"})
+"""Sums may be taken in any order; the prices are compiled on their own and keep theirs."""
+
+
+@inlined
+def lane_count(b: BlockArrays, p: int) -> int:
+    """Lanes of the ruleset at place `p`."""
+    return int(b.parameter[p + N_POINTS]) + (3 if b.parameter[p + HAS_BASIS] > 0.0 else 1)
+
+
+@inlined
+def _vol_scale(b: BlockArrays, p: int, years: float) -> float:
+    """Multiple of the volatility shock at this time to expiry."""
+    v = p + VOL
+    days = max(years * _YEAR_DAYS, b.parameter[v + 6])
+    power = b.parameter[v + 2] if days <= b.parameter[v + 4] else b.parameter[v + 3]
+    return 1.0 if power == 0.0 else (b.parameter[v + 5] / days) ** power
+
+
+@kernel
+def next_bend(b: BlockArrays, i: int, hours: float) -> float:
+    """Hours after which a lane of block `i` next bends sharply: at the floor or the split of the volatility shock."""
+    p, out = b.block_parameter[i], math.inf
+    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
+        for days in (b.parameter[p + VOL + 4], b.parameter[p + VOL + 6]):
+            at = b.expiry_years[e] * _YEAR_HOURS - 24.0 * days
+            out = min(out, at if at > hours + _ROUNDING else math.inf)
+    return out
+
+
+@kernel
+def smooth_in_time(b: BlockArrays, p: int, early: float, late: float) -> bool:
+    """Whether no lane bends sharply between two times left: as in `next_bend`, in the settlement window, or at an end
+    of its own."""
+    v, bends = p + VOL, 0
+    for days in (b.parameter[v + 4], b.parameter[v + 6]):
+        bends += late * _YEAR_DAYS * (1.0 + _ROUNDING) < days < early * _YEAR_DAYS * (1.0 - _ROUNDING)
+    for k in range(int(b.parameter[p + N_POINTS])):
+        bends += late * _YEAR_HOURS < _ROOM * b.parameter[p + HEAD + POINT_SIZE * k + 3]
+    return bends == 0 and late > b.parameter[p + WINDOW]
+
+
+@kernel
+def set_lanes(
+    b: BlockArrays, p: int, years: float, moving: float, vol: float, forwards: FloatArray, work: FloatArray
+) -> None:
+    """Write forward and deviation of every lane at each of some forwards to the first rows of `work`.
+
+    The deviation of an option is ``max(vol * work[1] + work[2], work[3])``.
+    """
+    points, lanes, width = int(b.parameter[p + N_POINTS]), lane_count(b, p), len(forwards)
+    scale, absolute = _vol_scale(b, p, years), b.parameter[p + VOL_ABSOLUTE] > 0.0
+    for k in range(lanes):
+        move, share, add, least, left = 0.0, vol, 0.0, 0.0, years
+        if k > points:
+            move = b.parameter[p + (BASIS_UP if k == points + 1 else BASIS_DOWN)]
+        if k < points:
+            q = p + HEAD + POINT_SIZE * k
+            move, kind = b.parameter[q], b.parameter[q + 1]
+            left = max(years - b.parameter[q + 3] / _YEAR_HOURS, 0.0)
+            if 0.0 < kind < LINEAR:
+                size = scale * (b.parameter[p + VOL] if kind == _UP else -b.parameter[p + VOL + 1])
+                share, add = (vol, size) if absolute else (vol * (1.0 + size), 0.0)
+                least = b.parameter[p + VOL + 7] if kind == _UP else 0.0
+        root = math.sqrt(left)
+        for a in range(width):
+            at = a * lanes + k
+            work[0, at] = forwards[a] * (1.0 + moving * move)
+            work[1, at] = share * root
+            work[2, at] = add * root
+            work[3, at] = least * root
+
+
+@_summed
+def lane_sums(b: BlockArrays, first: int, last: int, size: int, work: FloatArray) -> None:
+    """Undiscounted value of a run of options in each of the lanes of `work`, written to its last row."""
+    forward, share, add, least, out = work[0], work[1], work[2], work[3], work[4]
+    for k in range(size):
+        out[k] = 0.0
+    for j in range(first, last):
+        quantity, strike, vol, call = b.option_quantity[j], b.option_strike[j], b.option_vol[j], b.option_call[j]
+        for k in range(size):
+            deviation = vol * share[k] + add[k]
+            deviation = deviation if deviation > least[k] else least[k]
+            out[k] += quantity * black76_fast(forward[k], strike, deviation, call)
+
+
+@_summed
+def _skewed_sum(
+    b: BlockArrays,
+    first: int,
+    last: int,
+    forward: float,
+    root: float,
+    vol: float,
+    amplitude: float,
+    wing: float,
+    tilt: float,
+) -> float:
+    """Undiscounted value of a run of options whose volatilities grow by ``min(|money| / wing, 1)`` of an amplitude.
+
+    Below the forward they grow by `tilt` times that.
+    """
+    total = 0.0
+    for j in range(first, last):
+        money = log_ratio(b.option_strike[j], forward)
+        reach = abs(money) / wing
+        move = amplitude * (reach if reach < 1.0 else 1.0)
+        v = b.option_vol[j] * vol * (1.0 + move * (tilt if money < 0.0 else 1.0))
+        v = v if v > 0.0 else 0.0
+        total += b.option_quantity[j] * black76_fast(forward, b.option_strike[j], v * root, b.option_call[j])
+    return total
+
+
+@inlined
+def skew_sums(b: BlockArrays, p: int, first: int, last: int, vol: float, row: FloatArray) -> None:
+    """Write the lanes of an expiry that move the skew."""
+    points, lanes, s = int(b.parameter[p + N_POINTS]), lane_count(b, p), p + SKEW
+    for k in range(points):
+        q = p + HEAD + POINT_SIZE * k
+        tilt = b.parameter[q + 1] == LINEAR
+        if b.parameter[q + 1] < LINEAR:
+            continue
+        root = math.sqrt(row[lanes + YEARS])
+        own = s if tilt and b.parameter[q] == 0.0 else s + 2
+        amplitude = b.parameter[own] + b.parameter[own + 1] * root
+        wing = max(b.parameter[s + 4], b.parameter[s + 5] * (b.parameter[s + 6] + b.parameter[s + 7] * root) * root)
+        sign = -1.0 if tilt else 1.0
+        row[k] = _skewed_sum(b, first, last, row[lanes + FORWARD], root, vol, amplitude, max(wing, _LEAST), sign)
+
+
+@inlined
+def set_state(b: BlockArrays, p: int, e: int, spot: float, years: float, row: FloatArray) -> None:
+    """Write what the requirement needs to know of a live expiry behind its lanes."""
+    at, rate, window = lane_count(b, p), b.expiry_rate[e], b.parameter[p + WINDOW]
+    row[at + YEARS] = years
+    row[at + FORWARD] = forward_of(b, e, spot, years)
+    row[at + MOVING] = years / window if years < window else 1.0
+    row[at + KEPT] = math.exp(-rate * years) if rate != 0.0 else 1.0
+    row[at + GAIN], row[at + DEBT] = 1.0, 1.0
+    if b.parameter[p + HAS_DISCOUNT] != 0.0:
+        d = p + DISCOUNT
+        slope = rate * b.parameter[d + 1] + b.parameter[d + 2]
+        debt = b.parameter[d + 3] * math.exp(years * (rate * b.parameter[d + 4] + b.parameter[d + 5]))
+        row[at + GAIN] = b.parameter[d] * math.exp(-years * slope)
+        row[at + DEBT] = min(debt, math.exp(rate * years))
+
+
+@kernel
+def sums_by_rule(
+    b: BlockArrays, i: int, spot: float, vol: float, hours: float, work: FloatArray, sums: FloatArray
+) -> None:
+    """Fill the sums of every live expiry of block `i` by pricing all its options in all lanes."""
+    p, at, last = b.block_parameter[i], b.block_option[i], b.block_option[i + 1]
+    lanes = lane_count(b, p)
+    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
+        first, at = at, run_end(b, at, last, e)
+        years, row = time_left(b, e, hours), sums[e - b.block_expiry[i]]
+        row[lanes + YEARS] = years
+        if years <= 0.0:
+            continue
+        set_state(b, p, e, spot, years, row)
+        set_lanes(b, p, years, row[lanes + MOVING], vol, row[lanes + FORWARD : lanes + FORWARD + 1], work)
+        lane_sums(b, first, at, lanes, work)
+        for k in range(lanes):
+            row[k] = work[4, k]
+        skew_sums(b, p, first, at, vol, row)
