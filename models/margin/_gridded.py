@@ -23,7 +23,7 @@ from models.margin.portfolio._lanes import lane_count, next_bend
 
 __all__ = ["ALLOWED", "PLANNED", "block_by_grid", "block_by_rule", "forget_grids", "forget_looks", "room_for"]
 
-PLANNED: Final = 4e-4
+PLANNED: Final = 6e-4
 ALLOWED: Final = 1e-3
 _DAY_HOURS: Final = 24.0
 _HOUR_NS: Final = 3_600_000_000_000
@@ -61,6 +61,9 @@ def forget_grids(g: GridRoom) -> None:
     """Begin with another unit."""
     for r in range(len(g.block)):
         g.block[r, _UNTIL] = -1.0
+    for e in range(g.sums.shape[0]):
+        for k in range(g.sums.shape[1]):
+            g.sums[e, k] = np.nan
     forget_looks(g)
 
 

@@ -56,7 +56,7 @@ __all__ = ["BLOCK_COLUMNS", "GridRoom", "grid_margin", "grid_room", "make_grid"]
 _FORWARDS, _TIMES, _FORWARD_MIDDLE, _FORWARD_HALF, _TIME_MIDDLE, _TIME_HALF, _SLICED = range(7)
 _FRAME: Final = 7
 BLOCK_COLUMNS: Final = 9
-_COST: Final = 0.5
+_COST: Final = 0.7
 """A grid is made where it takes fewer pricings than this share of those it saves."""
 
 
@@ -263,10 +263,13 @@ def grid_margin(
         first, at = at, run_end(b, at, last, e)
         local = e - b.block_expiry[i]
         years, row = time_left(b, e, hours), sums[local]
-        row[lanes + YEARS] = years
         if years <= 0.0:
+            row[lanes + YEARS] = years
             continue
-        set_state(b, p, e, spot, years, row[: lanes + STATES])
+        if row[lanes + YEARS] == years:  # the price alone is another
+            row[lanes + FORWARD] = forward_of(b, e, spot, years)
+        else:
+            set_state(b, p, e, spot, years, row[: lanes + STATES])
         if g.frame[place + local, _FORWARDS] > 0.0:
             _interpolate(lanes, g, place + local, row[lanes + FORWARD], years)
         else:

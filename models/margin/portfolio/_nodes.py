@@ -25,10 +25,10 @@ from models.typing import FloatArray
 
 __all__ = ["MOST_DEVIATION", "MOST_FORWARDS", "MOST_TIMES", "chebyshev_node", "nodes_needed", "set_weights"]
 
-MOST_FORWARDS: Final = 7
+MOST_FORWARDS: Final = 8
 MOST_TIMES: Final = 6
 MOST_DEVIATION: Final = 2.0
-_HERMITE: Final = np.array([0.39895, 0.24198, 0.39895, 0.55059, 1.19683, 2.30711])
+_HERMITE: Final = np.array([0.39895, 0.24198, 0.39895, 0.55059, 1.19683, 2.30711, 5.98414])
 """Largest absolute value of the Hermite polynomials times the normal density."""
 _BEND_DEVIATION: Final = np.array([0.125, 0.25, 0.5, 1.0, 2.0])
 _BENDS: Final = np.array(
@@ -46,7 +46,7 @@ _ANGLE: Final = np.array(
 _NODE: Final = np.cos(_ANGLE)
 _BARYCENTRIC: Final = np.sin(_ANGLE) * (-1.0) ** np.arange(MOST_FORWARDS)
 _UNEVEN: Final = 2.0
-_LEBESGUE: Final = 2.3
+_LEBESGUE: Final = 2.29
 """By how much interpolation over `MOST_FORWARDS` Chebyshev nodes can enlarge an error of the values there."""
 _COLUMNS: Final = MOST_FORWARDS + 1
 _OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "_nrt": False, "error_model": "numpy"}
