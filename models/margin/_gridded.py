@@ -19,7 +19,7 @@ from models.margin._kernel import kernel
 from models.margin.block_models import SCENARIO, block_margin, set_quantities
 from models.margin.blocks import NO_BLOCKS
 from models.margin.portfolio._grid import GridRoom, grid_margin, grid_room, make_grid
-from models.margin.portfolio._lanes import lane_count, next_bend
+from models.margin.portfolio._lanes import lane_count
 
 __all__ = ["ALLOWED", "PLANNED", "block_by_grid", "block_by_rule", "forget_grids", "forget_looks", "room_for"]
 
@@ -145,10 +145,7 @@ def _new_grid(
     move = _move(d, i, a, bar)
     end, low, high = bar, np.inf, 0.0
     most = max(1, int(_DAY_HOURS * _HOUR_NS / d.step))
-    bend = next_bend(k, i, hours)
     while end < stop and end - bar < most and _move(d, i, a, end) == move:
-        if end > bar and (d.start + (end + 1) * d.step - d.as_of[n]) / _HOUR_NS > bend:
-            break
         for point in (t.open[a, end], t.low[a, end], t.high[a, end], t.close[a, end]):
             low, high = (point if point < low else low), (point if point > high else high)
         end += 1

@@ -25,6 +25,7 @@ from models.margin.portfolio._lanes import (
     STATES,
     WORK_ROWS,
     YEARS,
+    bend_between,
     lane_count,
     lane_sums,
     set_lanes,
@@ -53,8 +54,8 @@ from models.typing import FloatArray
 
 __all__ = ["BLOCK_COLUMNS", "GridRoom", "grid_margin", "grid_room", "make_grid"]
 
-_FORWARDS, _TIMES, _FORWARD_MIDDLE, _FORWARD_HALF, _TIME_MIDDLE, _TIME_HALF, _SLICED = range(7)
-_FRAME: Final = 7
+_FORWARDS, _TIMES, _FORWARD_MIDDLE, _FORWARD_HALF, _TIME_MIDDLE, _TIME_HALF, _SLICED, _BEND = range(8)
+_FRAME: Final = 8
 BLOCK_COLUMNS: Final = 9
 _COST: Final = 0.7
 """A grid is made where it takes fewer pricings than this share of those it saves."""
@@ -64,9 +65,9 @@ _COST: Final = 0.7
 class GridRoom(NamedTuple):
     """Room for the grids of one margin unit; every thread has its own."""
 
-    table: FloatArray  # (expiries, times * forwards * lanes)
-    slice: FloatArray  # (expiries, forwards * lanes): the table at one instant
-    frame: FloatArray  # (expiries, _FRAME)
+    table: FloatArray  # (2 * expiries, times * forwards * lanes): before a bend of each expiry, then behind it
+    slice: FloatArray  # (2 * expiries, forwards * lanes): the table at one instant
+    frame: FloatArray  # (2 * expiries, _FRAME)
     sums: FloatArray  # (expiries + 2, lanes + STATES), as `_lanes` says
     work: FloatArray  # (WORK_ROWS, forwards * lanes)
     weight: FloatArray  # (MOST_FORWARDS,)
@@ -88,9 +89,9 @@ def grid_room(expiries: int, lanes: int, blocks: int) -> GridRoom:
     """
     wide = MOST_FORWARDS * lanes
     return GridRoom(
-        np.empty((expiries, MOST_TIMES * wide)),
-        np.empty((expiries, wide)),
-        np.zeros((expiries, _FRAME)),
+        np.empty((2 * expiries, MOST_TIMES * wide)),
+        np.empty((2 * expiries, wide)),
+        np.zeros((2 * expiries, _FRAME)),
         np.empty((expiries + 2, lanes + STATES)),
         np.empty((2 * WORK_ROWS, wide)),
         np.empty(MOST_FORWARDS),
@@ -134,47 +135,78 @@ def make_grid(
         Error that the requirement may have, quote currency.
     """
     p, at, last = b.block_parameter[i], b.block_option[i], b.block_option[i + 1]
-    lanes, live = lane_count(b, p), 0
+    live = 0
     for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
         first, at = at, run_end(b, at, last, e)
         live += at > first
-    at, need_error, value_error = b.block_option[i], 0.0, 0.0
+    at, need_error, value_error, behind = b.block_option[i], 0.0, 0.0, len(g.frame) // 2
     for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
         first, at = at, run_end(b, at, last, e)
         row = place + e - b.block_expiry[i]
-        g.frame[row, _FORWARDS] = 0.0
         early, late = time_left(b, e, start), time_left(b, e, stop)
-        if at == first or not (stop > start and late > 0.0 and smooth_in_time(b, p, early, late)):
+        g.frame[row, _FORWARDS], g.frame[row + behind, _FORWARDS], g.frame[row, _BEND] = 0.0, 0.0, 0.0
+        if at == first or not (stop > start and late > 0.0):
             continue
-        one, two = forward_of(b, e, low, early), forward_of(b, e, low, late)
-        three, four = forward_of(b, e, high, early), forward_of(b, e, high, late)
-        least, most = min(one, two), max(three, four)
-        half = 0.5 * math.log(most / least)
-        g.weight[0] = most
-        set_lanes(b, p, early, 1.0, vol, g.weight[:1], g.work[:WORK_ROWS])
-        set_lanes(b, p, late, 1.0, vol, g.weight[:1], g.work[WORK_ROWS:])
-        _set_lane_weights(b, p, e, early, g.slice[row, :lanes])
-        n, m, wrong, off = nodes_needed(
-            b,
-            first,
-            at,
-            int(b.parameter[p + N_POINTS]),
-            half,
-            most,
-            g.work[:WORK_ROWS],
-            g.work[WORK_ROWS:],
-            g.slice[row, :lanes],
-            budget / live,
-        )
-        if n == 0 or n * m > _COST * looks:
-            continue
+        bend, wrong, off = bend_between(b, p, early, late), 0.0, 0.0
+        g.frame[row, _BEND] = bend if bend > late else 0.0
+        for piece in range(2):
+            one, two = (early, bend) if piece == 0 else (bend, late)
+            if one > two and smooth_in_time(b, p, one, two):
+                share = looks * (one - two) / (early - late)
+                own, own_off = _make_piece(
+                    b, e, p, first, at, g, row + piece * behind, low, high, vol, one, two, share, budget / live
+                )
+                wrong, off = max(wrong, own), max(off, own_off)
         need_error, value_error = need_error + wrong, value_error + off
-        frame = g.frame[row]
-        frame[_FORWARDS], frame[_TIMES], frame[_SLICED] = n, m, np.nan
-        frame[_FORWARD_MIDDLE], frame[_FORWARD_HALF] = 0.5 * math.log(most * least), max(half, 1e-9)
-        frame[_TIME_MIDDLE], frame[_TIME_HALF] = 0.5 * math.log(early * late), 0.5 * math.log(early / late)
-        _tabulate(b, p, first, at, n, m, vol, frame, g.table[row], g.work, g.weight)
     return need_error, value_error
+
+
+@kernel
+def _make_piece(
+    b: BlockArrays,
+    e: int,
+    p: int,
+    first: int,
+    last: int,
+    g: GridRoom,
+    row: int,
+    low: float,
+    high: float,
+    vol: float,
+    early: float,
+    late: float,
+    looks: float,
+    budget: float,
+) -> tuple[float, float]:
+    """Fill the grid of one expiry between two times left, if it is worth it; its errors of requirement and value."""
+    lanes = lane_count(b, p)
+    least = min(forward_of(b, e, low, early), forward_of(b, e, low, late))
+    most = max(forward_of(b, e, high, early), forward_of(b, e, high, late))
+    half = 0.5 * math.log(most / least)
+    g.weight[0] = most
+    set_lanes(b, p, early, 1.0, vol, g.weight[:1], g.work[:WORK_ROWS])
+    set_lanes(b, p, late, 1.0, vol, g.weight[:1], g.work[WORK_ROWS:])
+    _set_lane_weights(b, p, e, early, g.slice[row, :lanes])
+    n, m, wrong, off = nodes_needed(
+        b,
+        first,
+        last,
+        int(b.parameter[p + N_POINTS]),
+        half,
+        most,
+        g.work[:WORK_ROWS],
+        g.work[WORK_ROWS:],
+        g.slice[row, :lanes],
+        budget,
+    )
+    if n == 0 or n * m > _COST * looks:
+        return 0.0, 0.0
+    frame = g.frame[row]
+    frame[_FORWARDS], frame[_TIMES], frame[_SLICED] = n, m, np.nan
+    frame[_FORWARD_MIDDLE], frame[_FORWARD_HALF] = 0.5 * math.log(most * least), max(half, 1e-9)
+    frame[_TIME_MIDDLE], frame[_TIME_HALF] = 0.5 * math.log(early * late), 0.5 * math.log(early / late)
+    _tabulate(b, p, first, last, n, m, vol, frame, g.table[row], g.work, g.weight)
+    return wrong, off
 
 
 @kernel
@@ -228,9 +260,9 @@ def _tabulate(
 
 
 @inlined
-def _interpolate(lanes: int, g: GridRoom, row: int, forward: float, years: float) -> None:
+def _interpolate(lanes: int, g: GridRoom, row: int, forward: float, years: float, out: FloatArray) -> None:
     """Write the lanes of an expiry at a forward and a time; the table at that time is kept for the next price."""
-    frame, table, cut, out, w = g.frame[row], g.table[row], g.slice[row], g.sums[row], g.weight
+    frame, table, cut, w = g.frame[row], g.table[row], g.slice[row], g.weight
     n, m = int(frame[_FORWARDS]), int(frame[_TIMES])
     size = n * lanes
     if frame[_SLICED] != years:
@@ -270,8 +302,9 @@ def grid_margin(
             row[lanes + FORWARD] = forward_of(b, e, spot, years)
         else:
             set_state(b, p, e, spot, years, row[: lanes + STATES])
-        if g.frame[place + local, _FORWARDS] > 0.0:
-            _interpolate(lanes, g, place + local, row[lanes + FORWARD], years)
+        piece = place + local + (len(g.frame) // 2 if years < g.frame[place + local, _BEND] else 0)
+        if g.frame[piece, _FORWARDS] > 0.0:
+            _interpolate(lanes, g, piece, row[lanes + FORWARD], years, row)
         else:
             set_lanes(b, p, years, row[lanes + MOVING], vol, row[lanes + FORWARD : lanes + FORWARD + 1], g.work)
             lane_sums(b, first, at, lanes, g.work)

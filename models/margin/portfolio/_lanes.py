@@ -45,9 +45,9 @@ __all__ = [
     "STATES",
     "WORK_ROWS",
     "YEARS",
+    "bend_between",
     "lane_count",
     "lane_sums",
-    "next_bend",
     "set_lanes",
     "set_state",
     "skew_sums",
@@ -90,20 +90,24 @@ def _vol_scale(b: BlockArrays, p: int, years: float) -> float:
 
 
 @kernel
-def next_bend(b: BlockArrays, i: int, hours: float) -> float:
-    """Hours after which a lane of block `i` next bends sharply: at the floor or the split of the volatility shock."""
-    p, out = b.block_parameter[i], math.inf
-    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
-        for days in (b.parameter[p + VOL + 4], b.parameter[p + VOL + 6]):
-            at = b.expiry_years[e] * _YEAR_HOURS - 24.0 * days
-            out = min(out, at if at > hours + _ROUNDING else math.inf)
+def bend_between(b: BlockArrays, p: int, early: float, late: float) -> float:
+    """Years left, between two times, at which lanes bend sharply: at the floor or the split of the volatility shock.
+
+    The first such time; that of `late` where there is none.
+    """
+    out = late
+    for days in (b.parameter[p + VOL + 4], b.parameter[p + VOL + 6]):
+        if late * (1.0 + _ROUNDING) < days / _YEAR_DAYS < early * (1.0 - _ROUNDING):
+            out = max(out, days / _YEAR_DAYS)
     return out
 
 
 @kernel
 def smooth_in_time(b: BlockArrays, p: int, early: float, late: float) -> bool:
-    """Whether no lane bends sharply between two times left: as in `next_bend`, in the settlement window, or at an end
-    of its own."""
+    """Whether no lane bends sharply between two times left.
+
+    Lanes do as in `bend_between`, in the settlement window, and near an end of their own.
+    """
     v, bends = p + VOL, 0
     for days in (b.parameter[v + 4], b.parameter[v + 6]):
         bends += late * _YEAR_DAYS * (1.0 + _ROUNDING) < days < early * _YEAR_DAYS * (1.0 - _ROUNDING)
