@@ -13,6 +13,7 @@ import math
 from typing import Final, NamedTuple
 
 import numpy as np
+from numba import njit
 
 from models._by_pointer import by_pointer
 from models.margin._kernel import inlined, kernel
@@ -57,6 +58,7 @@ __all__ = ["BLOCK_COLUMNS", "GridRoom", "grid_margin", "grid_room", "make_grid"]
 _FORWARDS, _TIMES, _FORWARD_MIDDLE, _FORWARD_HALF, _TIME_MIDDLE, _TIME_HALF, _SLICED, _BEND = range(8)
 _FRAME: Final = 8
 BLOCK_COLUMNS: Final = 9
+_fused = njit(cache=True, nogil=True, _nrt=False, error_model="numpy", fastmath={"contract"})
 _COST: Final = 0.7
 """A grid is made where it takes fewer pricings than this share of those it saves."""
 
@@ -259,6 +261,18 @@ def _tabulate(
             table[t * size + k] = work[4, k]
 
 
+@_fused
+def _combine(weights: FloatArray, n: int, rows: FloatArray, size: int, out: FloatArray) -> None:
+    """Weighted sum of `n` rows that stand one behind the other."""
+    share = weights[0]
+    for k in range(size):
+        out[k] = share * rows[k]
+    for r in range(1, n):
+        share, start = weights[r], r * size
+        for k in range(size):
+            out[k] += share * rows[start + k]
+
+
 @inlined
 def _interpolate(lanes: int, g: GridRoom, row: int, forward: float, years: float, out: FloatArray) -> None:
     """Write the lanes of an expiry at a forward and a time; the table at that time is kept for the next price."""
@@ -268,17 +282,9 @@ def _interpolate(lanes: int, g: GridRoom, row: int, forward: float, years: float
     if frame[_SLICED] != years:
         frame[_SLICED] = years
         set_weights(m, (math.log(years) - frame[_TIME_MIDDLE]) / frame[_TIME_HALF], w)
-        for k in range(size):
-            cut[k] = w[0] * table[k]
-        for t in range(1, m):
-            for k in range(size):
-                cut[k] += w[t] * table[t * size + k]
+        _combine(w, m, table, size, cut)
     set_weights(n, (math.log(forward) - frame[_FORWARD_MIDDLE]) / frame[_FORWARD_HALF], w)
-    for k in range(lanes):
-        out[k] = w[0] * cut[k]
-    for a in range(1, n):
-        for k in range(lanes):
-            out[k] += w[a] * cut[a * lanes + k]
+    _combine(w, n, cut, lanes, out)
 
 
 @kernel
