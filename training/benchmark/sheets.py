@@ -111,7 +111,7 @@ def full_name(name: str) -> str:
     Examples
     --------
     >>> full_name("B5"), full_name("histgb")
-    ('B5 prior', 'histgb')
+    ('B5 filtered historical simulation, HAR', 'histgb')
     """
     return f"{name} {NAMES[name]}" if name in NAMES else name
 
