@@ -137,13 +137,14 @@ def black76_fast(forward: float, strike: float, deviation: float, is_call: bool)
 
 @_inlined
 def delta_fast(forward: float, strike: float, deviation: float, is_call: bool) -> tuple[float, float]:
-    """Share of the forward that hedges one option, and the normal density at d1; deviation > 0."""
+    """Share of the forward that hedges one option, and the normal density at d1; deviation > 0. NaN gives NaN."""
     d1 = log_ratio(forward, strike) / deviation + 0.5 * deviation
     x = abs(d1)
     x = x if x < _FAR else _FAR
     density = _ROOT_2PI_INVERSE * _exp(-0.5 * x * x)
     tail = density * _mills_above(x) / _mills_below(x)
     above = 1.0 - tail if d1 > 0.0 else tail
+    above = d1 if d1 != d1 else above
     return above if is_call else above - 1.0, density
 
 

@@ -97,7 +97,7 @@ def test_replay_walks_each(run, market, write, accounts):
 
 def test_recommend_has_a_plan_or_a_reason_for_each(run, market, write, accounts):
     seen = run(
-        "recommend", write(*accounts), "--market", market, "--model", "prior", "--target", "0.0005@4320", "--json"
+        "recommend", write(*accounts), "--market", market, "--model", "prior", "--target", "0.0001@4320", "--json"
     )
     rows = rows_of(seen, accounts)
     assert all(row["what"] or row["status"] == "ok" for row in rows)

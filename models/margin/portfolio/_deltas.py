@@ -59,7 +59,8 @@ def _price_options(b: BlockArrays, i: int, spot: float, vol: float, hours: float
         forward, root = (forward_of(b, e, spot, left), math.sqrt(left)) if left > 0.0 else (spot, 0.0)
         for j in range(first, at):
             work[0, j - start] = forward
-            work[1, j - start] = max(b.option_vol[j] * vol * root, _LEAST)
+            deviation = b.option_vol[j] * vol * root
+            work[1, j - start] = _LEAST if deviation < _LEAST else deviation
     _option_deltas(b, start, work)
 
 

@@ -157,7 +157,7 @@ def lane_sums(b: BlockArrays, first: int, last: int, size: int, work: FloatArray
         quantity, strike, vol, call = b.option_quantity[j], b.option_strike[j], b.option_vol[j], b.option_call[j]
         for k in range(size):
             deviation = vol * share[k] + add[k]
-            deviation = deviation if deviation > least[k] else least[k]
+            deviation = least[k] if deviation < least[k] else deviation
             out[k] += quantity * black76_fast(forward[k], strike, deviation, call)
 
 
@@ -183,7 +183,7 @@ def _skewed_sum(
         reach = abs(money) / wing
         move = amplitude * (reach if reach < 1.0 else 1.0)
         v = b.option_vol[j] * vol * (1.0 + move * (tilt if money < 0.0 else 1.0))
-        v = v if v > 0.0 else 0.0
+        v = 0.0 if v < 0.0 else v
         total += b.option_quantity[j] * black76_fast(forward, b.option_strike[j], v * root, b.option_call[j])
     return total
 

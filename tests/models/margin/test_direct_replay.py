@@ -266,7 +266,7 @@ def test_option_books_equal_the_plain_walk(name: str, seed: int, mode: str, miss
     if missing:
         panel.open[:, 0], panel.high[:, 0], panel.low[:, 0], panel.close[:, 0] = PRICE, PRICE, PRICE, PRICE
     accounts = [tight(msgspec.structs.replace(a, as_of=start), PRICE, LEVEL, rng) for a in accounts_of(name, seed, 5)]
-    found = replay(book_of(accounts), panel, 20 * 60, mode)
+    found = replay(book_of(accounts), panel, 20 * 60, mode, revalue=True)
     for n, account in enumerate(accounts):
         check(found, n, plain_walk(account, panel, 20, mode))
 
@@ -301,7 +301,11 @@ def test_the_worst_corner_of_each_level() -> None:
     for _ in range(4):
         account = tight(make("derive-srm", "USDC", {"USDC": 1.0}, positions), PRICE, LEVEL, rng)
         panel = wild(rng, 30)
-        check(replay(book_of([account]), panel, 30 * 60, "adverse"), 0, plain_walk(account, panel, 30, "adverse"))
+        check(
+            replay(book_of([account]), panel, 30 * 60, "adverse", revalue=True),
+            0,
+            plain_walk(account, panel, 30, "adverse"),
+        )
 
 
 # expiries
