@@ -29,7 +29,7 @@ SHOWN = ("account_id", "status", "p_before", "p_after", "cost", "last_safe_minut
 )
 def recommend(
     accounts: Accounts, market: Market, model: Model = "models:/margincast@champion",
-    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file (TOML): what the desk may do.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file: what the desk may do.")] = None,
     target: Annotated[str, typer.Option("--target", help="PROBABILITY@MINUTES to reach.")] = "0.01@1440",
     at: At = None, out: Out = None, as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance",
     registry: Registry = None,

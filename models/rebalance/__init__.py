@@ -8,23 +8,33 @@ in dollars of contract value, options are bought back at their mark, and collate
 in the amounts of the agreement.
 """
 
+from models.rebalance.hours import Hours
+from models.rebalance.limits import CollateralLine, Eligibility, RiskLimits
+from models.rebalance.places import Place, Route
 from models.rebalance.plan import Action, Levels, Plan, Recommendation, Unreachable, last_safe_minute
-from models.rebalance.policy import AssetRule, Policy, SymbolRule, policy_from_mapping
+from models.rebalance.policy import AssetRule, Policy, SymbolRule, policy_from_mapping, policy_schema
 from models.rebalance.recommend import recommend
 from models.rebalance.target import Target, parse_target
 
 __all__ = [
     "Action",
     "AssetRule",
+    "CollateralLine",
+    "Eligibility",
+    "Hours",
     "Levels",
+    "Place",
     "Plan",
     "Policy",
     "Recommendation",
+    "RiskLimits",
+    "Route",
     "SymbolRule",
     "Target",
     "Unreachable",
     "last_safe_minute",
     "parse_target",
     "policy_from_mapping",
+    "policy_schema",
     "recommend",
 ]

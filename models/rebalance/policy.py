@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from typing import Annotated, Any, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta
 
 from models.errors import InputError
+from models.rebalance.checked import Amount, Checked, convert
+from models.rebalance.limits import Eligibility, RiskLimits
+from models.rebalance.places import Place, Route
 
-__all__ = ["AssetRule", "Policy", "SymbolRule", "policy_from_mapping"]
-
-
-def _check_range(name: str, value: float, high: float) -> None:
-    if not (math.isfinite(value) and 0 <= value <= high):
-        raise InputError(name, value, "a finite number >= 0" if math.isinf(high) else f"a number in [0, {high:g}]")
+__all__ = ["AssetRule", "Policy", "SymbolRule", "policy_from_mapping", "policy_schema"]
 
 
-class AssetRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AssetRule(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rules for moving one asset, all in units of the asset.
 
     Parameters
@@ -31,21 +29,18 @@ class AssetRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Most that can be added; None where there is no limit.
     fee : float
         Flat fee of one transfer, >= 0.
+    annual_cost : float
+        What the asset would earn elsewhere, or costs to fund, a fraction a year in [0, 10].
     """
 
-    min_transfer: float = 0.0
-    step: float = 0.0
-    cap: float | None = None
-    fee: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("min_transfer", "step", "fee"):
-            _check_range(name, getattr(self, name), math.inf)
-        if self.cap is not None:
-            _check_range("cap", self.cap, math.inf)
+    min_transfer: Amount = 0.0
+    step: Amount = 0.0
+    cap: Amount | None = None
+    fee: Amount = 0.0
+    annual_cost: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.0
 
 
-class SymbolRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SymbolRule(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rules for trading one instrument.
 
     Parameters
@@ -55,13 +50,10 @@ class SymbolRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         contract (0: any amount), >= 0.
     """
 
-    lot: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_range("lot", self.lot, math.inf)
+    lot: Amount = 0.0
 
 
-class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the desk may do.
 
     Parameters
@@ -81,6 +73,20 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Rules by asset.
     symbols : dict of str to SymbolRule
         Rules by instrument.
+    places : dict of str to Place
+        Where the desk keeps what it may move.
+    routes : tuple of Route
+        Ways from a place to accounts.
+    eligibility : dict of str to Eligibility
+        Eligible collateral by account or, for accounts that are not named, by ruleset; where there is neither, what the
+        ruleset accepts.
+    limits : RiskLimits
+        Target, number of moves, approvals, and how losses are counted.
+
+    Raises
+    ------
+    InputError
+        If a range is left, a route starts from no place of the policy, or a name is there twice.
 
     Examples
     --------
@@ -91,15 +97,39 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     eligible_assets: tuple[str, ...] | None = None
     reduce: bool = True
     release: bool = True
-    taker_fee: float | None = None
-    route_lag_minutes: float = 0.0
+    taker_fee: Annotated[float, Meta(ge=0.0, le=0.1)] | None = None
+    route_lag_minutes: Annotated[float, Meta(ge=0.0, le=10_080.0)] = 0.0
     assets: dict[str, AssetRule] = msgspec.field(default_factory=dict)
     symbols: dict[str, SymbolRule] = msgspec.field(default_factory=dict)
+    places: dict[str, Place] = msgspec.field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    eligibility: dict[str, Eligibility] = msgspec.field(default_factory=dict)
+    limits: RiskLimits = RiskLimits()
 
     def __post_init__(self) -> None:
-        _check_range("route_lag_minutes", self.route_lag_minutes, 10_080.0)
-        if self.taker_fee is not None:
-            _check_range("taker_fee", self.taker_fee, 0.1)
+        super().__post_init__()
+        seen: set[str] = set()
+        for i, route in enumerate(self.routes):
+            if route.source not in self.places:
+                expected = f"one of the places ({', '.join(self.places) or 'there is none'})"
+                raise InputError(f"routes[{i}].source", route.source, expected)
+            if route.name in seen:
+                raise InputError(f"routes[{i}].name", route.name, "each name once")
+            seen.add(route.name)
+            self._check_assets(i, route)
+
+    def _check_assets(self, i: int, route: Route) -> None:
+        place = self.places[route.source]
+        for asset in route.assets:
+            if place.account is None and asset not in place.inventory:
+                expected = (
+                    f"assets in the inventory of {route.source!r} ({', '.join(place.inventory) or 'it has none'})"
+                )
+                raise InputError(f"routes[{i}].assets", asset, expected)
+
+    def eligible(self, account_id: str, ruleset: str) -> Eligibility | None:
+        """Collateral eligible for an account; None where only its ruleset says."""
+        return self.eligibility.get(account_id, self.eligibility.get(ruleset))
 
     def asset_rule(self, asset: str) -> AssetRule:
         """Rules for an asset, the defaults where the policy has none."""
@@ -136,14 +166,28 @@ def policy_from_mapping(mapping: Mapping[str, object]) -> Policy:
     --------
     >>> policy_from_mapping({"assets": {"USDT": {"min_transfer": 10}}}).asset_rule("USDT").min_transfer
     10.0
-    >>> policy_from_mapping({"asets": {}})
+    >>> policy_from_mapping({"routes": [{"name": "a", "source": "vault", "to": ["*"], "assets": ["USDT"]}]})
     Traceback (most recent call last):
     ...
-    models.errors.InputError: policy: expected a valid policy (Object contains unknown field `asets`), was {'asets': {}}
+    models.errors.InputError: policy.routes[0].source: expected one of the places (there is none), was 'vault'
     """
-    try:
-        return msgspec.convert(dict(mapping), Policy)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        field = f"policy{path.rstrip('`')}"
-        raise InputError(field, dict(mapping), f"a valid policy ({message})") from None
+    return cast("Policy", convert(mapping, Policy, "policy"))
+
+
+def policy_schema() -> dict[str, Any]:
+    """Give the JSON schema of a policy file.
+
+    Returns
+    -------
+    dict
+        JSON schema, draft 2020-12; it does not say which names must be known to each other.
+
+    Examples
+    --------
+    >>> sorted(policy_schema()["$defs"]["Route"]["required"])
+    ['assets', 'name', 'source', 'to']
+    """
+    schema = msgspec.json.schema(Policy)
+    for part in schema["$defs"].values():
+        part["description"] = part["description"].strip().partition("\n")[0]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Policy of a desk", **schema}
