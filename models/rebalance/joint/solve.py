@@ -1,0 +1,343 @@
+"""Solves a desk's problem: bound by the relaxation, reduce by its prices, polish in whole numbers, round, check."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import vstack
+
+from models.rebalance.joint.greedy import greedy, improved
+from models.rebalance.joint.problem import DeskProblem, score
+from models.rebalance.joint.program import MANY, Program, build_program, coarse_steps
+from models.typing import BoolArray, FloatArray
+
+__all__ = ["Solution", "solve"]
+
+Method = Literal["nothing", "milp", "greedy"]
+_FEWEST = (2, 8)
+_OPTIMAL, _STOPPED, _INFEASIBLE = 0, 1, 2
+_TIGHT = 1e-7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """Amounts, and how good they are known to be.
+
+    Parameters
+    ----------
+    amount : ndarray, shape (R,)
+        Units of each arc.
+    cost : float
+        Transfers and losses, dollars.
+    transfers : float
+        Transfers alone, dollars.
+    bound : float
+        No amounts that meet the same needs cost less, dollars.
+    short : ndarray, shape (n,)
+        Equity that each account lacks to its need, dollars; the least possible where they cannot all be met.
+    method : {"nothing", "milp", "greedy"}
+        Who found them.
+    timed_out : bool
+        Whether the solver ran out of time.
+    shadow : dict of str to float
+        Dollars saved by one more unit of each binding limit, by name.
+    """
+
+    amount: FloatArray
+    cost: float
+    transfers: float
+    bound: float
+    short: FloatArray
+    method: Method
+    timed_out: bool = False
+    shadow: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def gap(self) -> float:
+        """How much of the cost could at most be saved, a fraction."""
+        return max(self.cost - self.bound, 0.0) / max(abs(self.cost), 1e-9)
+
+
+def solve(problem: DeskProblem, time_limit: float, gap: float, clock: Callable[[], float] = time.monotonic) -> Solution:
+    """Find the amounts.
+
+    Parameters
+    ----------
+    problem : DeskProblem
+        The problem.
+    time_limit : float
+        Seconds; 0: the greedy fallback alone.
+    gap : float
+        Relative distance to the bound that is good enough.
+    clock : callable
+        Seconds, for the limit.
+
+    Returns
+    -------
+    Solution
+        Feasible for every limit; where not every need can be met, first the sum of what lacks is made as small as
+        possible, then the cost. If the solver finds nothing in its time, the greedy plan.
+
+    Notes
+    -----
+    The relaxation spreads the fixed cost of a transfer over its largest size. Its dual prices bound what using each
+    transfer would add at least: those that cannot be part of a plan better than the best known are left out, which
+    loses nothing; others are left out for a time and counted in the bound.
+    """
+    end = clock() + time_limit
+    rows = np.flatnonzero(_tightened(problem).arcs.most > 0)
+    if not len(rows):
+        return _scored(problem, np.zeros(len(problem.arcs)), -np.inf, "nothing")
+    part = _tightened(problem).with_arcs(rows)
+    found = _solved(part, end, gap, clock) if time_limit > 0 else _scored(part, greedy(part), -np.inf, "greedy")
+    amount = np.zeros(len(problem.arcs))
+    amount[rows] = found.amount
+    return replace(found, amount=amount, shadow=_shadow(problem, amount) if time_limit > 0 else {})
+
+
+def _solved(problem: DeskProblem, end: float, gap: float, clock: Callable[[], float]) -> Solution:
+    found = _solve_needs(problem, end, gap, clock)
+    if found is not None:
+        return found
+    short = _least_short(problem, end, clock)
+    again = _solve_needs(problem.with_need(problem.curves.need - short), end, gap, clock)
+    if again is None:
+        return replace(_scored(problem, greedy(problem), -np.inf, "greedy"), timed_out=True)
+    return replace(again, short=score(problem, again.amount).short)
+
+
+def _tightened(problem: DeskProblem) -> DeskProblem:
+    """Largest sizes no larger than what a pool or a cap lets through, on the grid; the closer, the better the bound."""
+    a = problem.arcs
+    inside = np.maximum(a.pool, 0)
+    pool = np.where(a.pool >= 0, (problem.pools.free[inside] - a.fixed_units) / a.draw, np.inf)
+    run = np.inf if problem.max_run_value is None else problem.max_run_value / np.maximum(a.price, 1e-300)
+    most = np.maximum(np.minimum(np.minimum(a.most, pool), np.minimum(problem.slots.room[a.slot], run)), 0.0)
+    count = np.divide(most, a.step, out=np.zeros_like(most), where=a.step > 0)
+    most = np.where(a.step > 0, np.floor(count + 1e-9) * a.step, most)
+    return replace(problem, arcs=replace(a, most=np.where(most < a.least * (1 - 1e-12), 0.0, most)))
+
+
+def _scored(
+    problem: DeskProblem, amount: FloatArray, bound: float, method: Method, timed_out: bool = False
+) -> Solution:
+    seen = score(problem, amount)
+    return Solution(amount, seen.cost, seen.transfers, bound, seen.short, method, timed_out)
+
+
+def _solve_needs(problem: DeskProblem, end: float, gap: float, clock: Callable[[], float]) -> Solution | None:
+    """The best plan that meets every need; None where there is none, or none was found."""
+    relaxed = build_program(problem, whole=False)
+    lower = _linear(relaxed)
+    if lower is None:
+        return None
+    bound, penalty = lower.fun + relaxed.constant, _penalties(problem, relaxed, lower)
+    guided = fallback = greedy(problem, _pool_prices(problem, relaxed, lower))
+    best, cost = _usable(problem, guided)
+    vertex, price = _usable(problem, _rounded(problem, relaxed.amounts(lower.x, problem)))
+    best, cost = (vertex, price) if price < cost else (best, cost)
+    if best is None or cost - bound > gap * abs(cost):
+        fallback = greedy(problem)
+        plain, price = _usable(problem, fallback)
+        best, cost = (plain, price) if price < cost else (best, cost)
+    kept = penalty <= cost - bound + _TIGHT * max(1.0, abs(cost)) if best is not None else penalty < np.inf
+    timed_out, certain = False, bound
+    for most in _sizes(problem, kept):
+        if best is not None and cost - certain <= gap * abs(cost) + _TIGHT:
+            break
+        inside = kept & _cheapest(problem, penalty, most)
+        rows = np.flatnonzero(inside)
+        left = end - clock()
+        if left <= 0:
+            timed_out = True
+            break
+        amount, inner, late = _whole(problem.with_arcs(rows), left, gap)
+        timed_out |= late
+        certain = max(certain, min(inner, bound + float(np.min(penalty[kept & ~inside], initial=np.inf))))
+        if amount is not None:
+            whole = np.zeros(len(problem.arcs))
+            whole[rows] = amount
+            checked, price = _usable(problem, whole)
+            if checked is not None and price < cost:
+                best, cost = checked, price
+                kept &= penalty <= cost - bound + _TIGHT * max(1.0, abs(cost))
+    if best is None:
+        return None
+    method: Method = "greedy" if best is fallback or best is guided else "milp"
+    return _scored(problem, best, min(certain, cost), method, timed_out)
+
+
+def _usable(problem: DeskProblem, amount: FloatArray) -> tuple[FloatArray | None, float]:
+    """The amounts and their cost where they break nothing."""
+    seen = score(problem, amount)
+    return (amount, seen.cost) if not seen.broken and not seen.short.any() else (None, np.inf)
+
+
+def _sizes(problem: DeskProblem, kept: BoolArray) -> list[int]:
+    """Transfers of each account that take part, round by round: few, more, all."""
+    if int(kept.sum()) <= MANY:
+        return [len(kept)]
+    return [*_FEWEST, len(kept)]
+
+
+def _cheapest(problem: DeskProblem, penalty: FloatArray, most: int) -> BoolArray:
+    """The transfers of each account with the smallest penalties, shape (R,)."""
+    order = np.lexsort((penalty, problem.arcs.account))
+    owner = problem.arcs.account[order]
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order)) - np.searchsorted(owner, owner)
+    return np.asarray((place < most) | (penalty <= 0), np.bool_)
+
+
+def _linear(program: Program) -> Any:
+    """Solve the relaxation; None where it has no solution."""
+    low, high = program.row_low, program.row_high
+    upper, lower = np.flatnonzero(np.isfinite(high)), np.flatnonzero(np.isfinite(low))
+    rows = program.matrix.tocsr()
+    a, b = vstack([rows[upper], -rows[lower]]), np.concatenate([high[upper], -low[lower]])
+    bounds = np.column_stack([program.low, program.high])
+    found = linprog(program.cost, A_ub=a, b_ub=b, bounds=bounds, method="highs")
+    if found.status != _OPTIMAL:
+        return None
+    dual = np.zeros(len(low))
+    dual[upper] += found.ineqlin.marginals[: len(upper)]
+    dual[lower] -= found.ineqlin.marginals[len(upper) :]
+    found.row_dual = dual
+    return found
+
+
+def _penalties(problem: DeskProblem, program: Program, found: Any) -> FloatArray:
+    """Least that the use of each transfer adds to the bound, dollars, shape (R,).
+
+    The reduced cost of the whole transfer is linear in its size between the smallest and the largest, so the least
+    lies at an end; a first piece without impact stands for all, as the others cost more.
+    """
+    a = problem.arcs
+    reduced = program.cost - program.matrix.T @ found.row_dual
+    per_unit = np.full(len(a), np.inf)
+    np.minimum.at(per_unit, a.piece_arc, reduced[: len(a.piece_arc)])
+    first = program.first
+    move = found.row_dual[first["moves"]] + found.row_dual[first["moves_of"] + a.account]
+    inside = np.maximum(a.pool, 0)
+    drawn = np.where(a.pool >= 0, found.row_dual[first["pool"] + inside] * a.fixed_units, 0.0)
+    giver = np.where(a.pool >= 0, problem.pools.account[inside], -1)
+    lost = np.where(a.pool >= 0, problem.pools.value[inside], 0.0) * a.fixed_units
+    drawn -= np.where(giver >= 0, found.row_dual[first["value"] + np.maximum(giver, 0)] * lost, 0.0)
+    fixed = np.maximum(a.fixed - move - drawn, 0.0)
+    at_least = fixed * (1.0 - a.least / np.maximum(a.most, 1e-300)) + per_unit * a.least
+    at_most = per_unit * a.most
+    return np.maximum(np.minimum(at_least, at_most), 0.0)
+
+
+def _whole(problem: DeskProblem, seconds: float, gap: float) -> tuple[FloatArray | None, float, bool]:
+    """Amounts in whole numbers, rounded to fine steps; the bound of the solver; whether it ran out of time."""
+    reserved = _reserve(problem)
+    program = build_program(reserved)
+    found = _mixed(program, seconds, gap / 2)
+    if found.status == _INFEASIBLE:
+        return None, np.inf, False
+    bound = -np.inf if found.mip_dual_bound is None else found.mip_dual_bound + program.constant
+    if found.x is None:
+        return None, bound, True
+    return _rounded(problem, program.amounts(found.x, problem)), bound, found.status == _STOPPED
+
+
+def _mixed(program: Program, seconds: float, gap: float) -> Any:
+    return milp(
+        program.cost,
+        integrality=program.whole.astype(np.int64),
+        bounds=Bounds(program.low, program.high),
+        constraints=LinearConstraint(program.matrix, program.row_low, program.row_high),
+        options={"time_limit": max(seconds, 0.05), "mip_rel_gap": gap},
+    )
+
+
+def _fine(problem: DeskProblem) -> BoolArray:
+    fine = problem.arcs.step > 0
+    fine[coarse_steps(problem)] = False
+    return fine
+
+
+def _reserve(problem: DeskProblem) -> DeskProblem:
+    """Keep back of each pool what rounding to fine steps may add, at most a thousandth of it."""
+    a, fine = problem.arcs, _fine(problem) & (problem.arcs.pool >= 0)
+    if not fine.any():
+        return problem
+    extra = np.bincount(a.pool[fine], (a.step * a.draw)[fine], len(problem.pools.name))
+    free = problem.pools.free - np.minimum(extra, 1e-3 * problem.pools.free)
+    return replace(problem, pools=replace(problem.pools, free=free))
+
+
+def _rounded(problem: DeskProblem, amount: FloatArray) -> FloatArray:
+    """Set aside dust and snap to steps: up where there is room, else down; then serve anew what lacks by it."""
+    a = problem.arcs
+    out = np.where(amount > 1e-9 * a.most, np.minimum(amount, a.most), 0.0)
+    out = np.where((out > 0) & (out < a.least), a.least, out)
+    stepped = np.flatnonzero((a.step > 0) & (out > 0))
+    count = out[stepped] / a.step[stepped]
+    near = np.abs(count - np.round(count)) < 1e-6
+    down = np.where(near, np.round(count), np.floor(count))
+    out[stepped] = down * a.step[stepped]
+    out[out < a.least * (1 - 1e-9)] = 0.0
+    for i in np.flatnonzero(~near)[np.argsort(down[~near] - count[~near], kind="stable")].tolist():
+        arc = stepped[i]
+        before, more = out[arc], (down[i] + 1) * a.step[arc]
+        if more > a.most[arc] * (1 + 1e-12):
+            continue
+        out[arc] = more
+        if a.pool[arc] >= 0 and problem.drawn(out)[a.pool[arc]] > problem.pools.free[a.pool[arc]]:
+            out[arc] = before
+    return improved(problem, out)
+
+
+def _pool_prices(problem: DeskProblem, program: Program, found: Any) -> FloatArray:
+    """What one unit of each pool is worth to the relaxation, dollars, shape (K,)."""
+    first = program.first["pool"]
+    return np.maximum(-found.row_dual[first : first + len(problem.pools.name)], 0.0)
+
+
+def _least_short(problem: DeskProblem, end: float, clock: Callable[[], float]) -> FloatArray:
+    """Smallest sum of shortfalls that can be had, by account; of the largest desks the smallest that was found."""
+    known = score(problem, greedy(problem)).short
+    relaxed = build_program(problem, whole=False, elastic=True)
+    lower = _linear(relaxed)
+    if lower is None or known.sum() <= lower.fun * (1 + 1e-4):
+        return known * (1 + 1e-7)
+    rows = np.arange(len(problem.arcs))
+    if len(rows) > MANY:
+        rows = np.flatnonzero(_cheapest(problem, _penalties(problem, relaxed, lower), _FEWEST[0]))
+    part = problem.with_arcs(rows)
+    program = build_program(_reserve(part), whole=True, elastic=True)
+    found = _mixed(program, (end - clock()) / 2, 1e-4)
+    if found.x is not None:
+        seen = score(part, _rounded(part, program.amounts(found.x, part)))
+        known = seen.short if not seen.broken and seen.short.sum() <= known.sum() else known
+    return known * (1 + 1e-7)
+
+
+def _shadow(problem: DeskProblem, amount: FloatArray) -> dict[str, float]:
+    """Prices of the limits with the choice of transfers held: dollars that one more unit of each would save."""
+    used = np.flatnonzero(amount > 0)
+    if not len(used):
+        return {}
+    held = problem.with_arcs(used)
+    least = np.minimum(held.arcs.least, held.arcs.most)
+    arcs = replace(held.arcs, fixed=np.zeros(len(used)), step=np.zeros(len(used)))
+    program = build_program(replace(held, arcs=arcs, max_moves=None, max_moves_per_account=None), whole=False)
+    single = np.bincount(arcs.piece_arc) == 1
+    first = np.searchsorted(arcs.piece_arc, np.arange(len(arcs)))
+    program.low[first[single]] = least[single]
+    found = _linear(program)
+    if found is None:
+        return {}
+    at = program.first
+    names = [("pool", problem.pools.name), ("slot", problem.slots.name), ("share", problem.slots.name)]
+    prices = {f"{name}: {one}": -found.row_dual[at[name] + i] for name, all_ in names for i, one in enumerate(all_)}
+    prices |= {f"need: {one}": found.row_dual[at["need"] + i] for i, one in enumerate(problem.accounts)}
+    prices["max_run_value"] = -found.row_dual[at["run"]]
+    return {name: float(price) for name, price in prices.items() if price > 1e-9}
