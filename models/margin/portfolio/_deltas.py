@@ -10,6 +10,7 @@ from numba import njit
 from models.margin._kernel import inlined, kernel
 from models.margin._room import room
 from models.margin.blocks import BlockArrays
+from models.margin.portfolio._lanes import padded
 from models.margin.portfolio._row import (
     DELTA_SHOCK,
     HEAD,
@@ -30,22 +31,27 @@ from models.typing import FloatArray
 __all__ = ["delta_needs"]
 
 _LEAST: Final = 1e-12
+_ROWS: Final = 7
 _OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "_nrt": False, "error_model": "numpy"}
 _vectorised = njit(**_OPTIONS)
 
 
 @_vectorised
-def _option_deltas(b: BlockArrays, first: int, work: FloatArray) -> None:
-    """Forward delta of each option position and its density at d1 times quantity: rows 2 and 3 of `work`.
-
-    The first rows are forward and deviation.
-    """
-    forward, deviation, delta, density = work[0], work[1], work[2], work[3]
+def _option_deltas(work: FloatArray) -> None:
+    """Forward delta of each option position and its density at d1 times quantity: the last two rows of `work`."""
+    forward, deviation, strike, quantity, call, delta, density = (
+        work[0],
+        work[1],
+        work[2],
+        work[3],
+        work[4],
+        work[5],
+        work[6],
+    )
     for j in range(work.shape[1]):
-        o = first + j
-        share, height = delta_fast(forward[j], b.option_strike[o], deviation[j], b.option_call[o])
-        delta[j] = b.option_quantity[o] * share
-        density[j] = b.option_quantity[o] * height
+        share, height = delta_fast(forward[j], strike[j], deviation[j], call[j] > 0.0)
+        delta[j] = quantity[j] * share
+        density[j] = quantity[j] * height
 
 
 @kernel
@@ -57,11 +63,15 @@ def _price_options(b: BlockArrays, i: int, spot: float, vol: float, hours: float
         first, at = at, run_end(b, at, last, e)
         left = time_left(b, e, hours)
         forward, root = (forward_of(b, e, spot, left), math.sqrt(left)) if left > 0.0 else (spot, 0.0)
-        for j in range(first, at):
-            work[0, j - start] = forward
-            deviation = b.option_vol[j] * vol * root
-            work[1, j - start] = _LEAST if deviation < _LEAST else deviation
-    _option_deltas(b, start, work)
+        for o in range(first, at):
+            j, deviation = o - start, b.option_vol[o] * vol * root
+            work[0, j], work[1, j] = forward, _LEAST if deviation < _LEAST else deviation
+            work[2, j], work[3, j] = b.option_strike[o], b.option_quantity[o]
+            work[4, j] = 1.0 if b.option_call[o] else 0.0
+    for j in range(last - start, work.shape[1]):
+        for r in range(_ROWS):
+            work[r, j] = 1.0
+    _option_deltas(work)
 
 
 @kernel
@@ -69,7 +79,7 @@ def delta_needs(b: BlockArrays, i: int, spot: float, vol: float, hours: float) -
     """Roll shock, delta shock and vega charge in one sum, and the minimum."""
     p, at, last = b.block_parameter[i], b.block_option[i], b.block_option[i + 1]
     perpetual, base, start = b.block_perpetual[i], b.block_spot[i], b.block_option[i]
-    work = room(4, last - start)
+    work = room(_ROWS, padded(last - start))
     _price_options(b, i, spot, vol, hours, work)
     roll = abs(perpetual) * b.parameter[p + ROLL_LEAST]
     net, gross, bought, other = perpetual + base, abs(perpetual) + abs(base), 0.0, perpetual
@@ -84,8 +94,8 @@ def delta_needs(b: BlockArrays, i: int, spot: float, vol: float, hours: float) -
         gross, other, linear = gross + abs(delta), other + delta, linear + abs(delta) * forward
         for j in range(begin, at):
             quantity = b.option_quantity[j]
-            d = work[2, j - start]
-            delta, gross, vega = delta + d, gross + abs(d), vega + work[3, j - start]
+            d = work[5, j - start]
+            delta, gross, vega = delta + d, gross + abs(d), vega + work[6, j - start]
             bought += d if quantity > 0.0 else 0.0
             other += 0.0 if quantity > 0.0 else d
             short += max(-quantity, 0.0)

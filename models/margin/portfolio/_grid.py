@@ -29,6 +29,7 @@ from models.margin.portfolio._lanes import (
     bend_between,
     lane_count,
     lane_sums,
+    padded,
     set_lanes,
     set_state,
     skew_sums,
@@ -48,6 +49,7 @@ from models.margin.portfolio._row import (
     RATE_MOVE,
     forward_of,
     run_end,
+    run_start,
     time_left,
 )
 from models.margin.portfolio.packing import POINT_SIZE
@@ -89,7 +91,7 @@ def grid_room(expiries: int, lanes: int, blocks: int) -> GridRoom:
     GridRoom
         Room, not filled.
     """
-    wide = MOST_FORWARDS * lanes
+    wide = padded(MOST_FORWARDS * lanes)
     return GridRoom(
         np.empty((2 * expiries, MOST_TIMES * wide)),
         np.empty((2 * expiries, wide)),
@@ -136,27 +138,25 @@ def make_grid(
     budget : float
         Error that the requirement may have, quote currency.
     """
-    p, at, last = b.block_parameter[i], b.block_option[i], b.block_option[i + 1]
-    live = 0
-    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
-        first, at = at, run_end(b, at, last, e)
-        live += at > first
-    at, need_error, value_error, behind = b.block_option[i], 0.0, 0.0, len(g.frame) // 2
-    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
-        first, at = at, run_end(b, at, last, e)
-        row = place + e - b.block_expiry[i]
+    p, at, behind = b.block_parameter[i], b.block_option[i + 1], len(g.frame) // 2
+    need_error, value_error, begin = 0.0, 0.0, b.block_expiry[i]
+    for back in range(b.block_expiry[i + 1] - begin):  # the nearest, which is the hardest, has what is left over
+        e = b.block_expiry[i + 1] - 1 - back
+        last, at = at, run_start(b, b.block_option[i], at, e)
+        row = place + e - begin
         early, late = time_left(b, e, start), time_left(b, e, stop)
         g.frame[row, _FORWARDS], g.frame[row + behind, _FORWARDS], g.frame[row, _BEND] = 0.0, 0.0, 0.0
-        if at == first or not (stop > start and late > 0.0):
+        if at == last or not (stop > start and late > 0.0):
             continue
         bend, wrong, off = bend_between(b, p, early, late), 0.0, 0.0
         g.frame[row, _BEND] = bend if bend > late else 0.0
+        own_budget = (budget - need_error) / (e + 1 - begin)
         for piece in range(2):
             one, two = (early, bend) if piece == 0 else (bend, late)
             if one > two and smooth_in_time(b, p, one, two):
                 share = looks * (one - two) / (early - late)
                 own, own_off = _make_piece(
-                    b, e, p, first, at, g, row + piece * behind, low, high, vol, one, two, share, budget / live
+                    b, e, p, at, last, g, row + piece * behind, low, high, vol, one, two, share, own_budget
                 )
                 wrong, off = max(wrong, own), max(off, own_off)
         need_error, value_error = need_error + wrong, value_error + off
@@ -257,8 +257,9 @@ def _tabulate(
         years = math.exp(frame[_TIME_MIDDLE] + frame[_TIME_HALF] * chebyshev_node(m, t))
         set_lanes(b, p, years, 1.0, vol, forwards[:n], work)
         lane_sums(b, first, last, size, work)
+        own = table[t * size : (t + 1) * size]
         for k in range(size):
-            table[t * size + k] = work[4, k]
+            own[k] = work[4, k]
 
 
 @_fused
@@ -268,9 +269,9 @@ def _combine(weights: FloatArray, n: int, rows: FloatArray, size: int, out: Floa
     for k in range(size):
         out[k] = share * rows[k]
     for r in range(1, n):
-        share, start = weights[r], r * size
+        share, own = weights[r], rows[r * size : (r + 1) * size]
         for k in range(size):
-            out[k] += share * rows[start + k]
+            out[k] += share * own[k]
 
 
 @inlined
@@ -316,5 +317,5 @@ def grid_margin(
             lane_sums(b, first, at, lanes, g.work)
             for k in range(lanes):
                 row[k] = g.work[4, k]
-        skew_sums(b, p, first, at, vol, row)
+    skew_sums(b, i, vol, sums)
     return requirement(b, i, spot, vol, hours, sums)

@@ -20,6 +20,7 @@ from models.margin.portfolio._lanes import (
     WORK_ROWS,
     YEARS,
     lane_count,
+    padded,
     sums_by_rule,
 )
 from models.margin.portfolio._row import (
@@ -214,7 +215,7 @@ def scenario_margin(b: BlockArrays, i: int, spot: float, vol: float, hours: floa
     ones have paid; these require nothing more.
     """
     lanes = lane_count(b, b.block_parameter[i])
-    work = room(WORK_ROWS, lanes)
+    work = room(WORK_ROWS, padded(lanes))
     sums = room(b.block_expiry[i + 1] - b.block_expiry[i] + 2, lanes + STATES)
     sums_by_rule(b, i, spot, vol, hours, work, sums)
     return requirement(b, i, spot, vol, hours, sums)

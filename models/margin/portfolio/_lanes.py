@@ -5,6 +5,9 @@ basis moves where it has them. All lanes of an option are priced in one loop wit
 into vector instructions however few options the expiry has. Tables of sums have a row for each expiry of a block
 (shape (expiries + 2, lanes + `STATES`)): its lanes, then what the requirement needs to know of the expiry; the last
 two rows are room for totals.
+
+Loops over lanes or options run to the next multiple of `_VECTOR`, over values that count for nothing: what a loop has
+left over after its last whole vector would be computed number by number.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any, Final
 from numba import njit
 
 from models.margin._kernel import inlined, kernel
+from models.margin._room import room
 from models.margin.blocks import BlockArrays
 from models.margin.portfolio._row import (
     BASIS_DOWN,
@@ -48,6 +52,7 @@ __all__ = [
     "bend_between",
     "lane_count",
     "lane_sums",
+    "padded",
     "set_lanes",
     "set_state",
     "skew_sums",
@@ -62,6 +67,8 @@ YEARS, FORWARD, MOVING, KEPT, GAIN, DEBT = range(STATES)
 WORK_ROWS: Final = 5
 """Rows of room that `lane_sums` needs: forward, three of the deviation, and the sums."""
 LINEAR: Final = 3.0
+_VECTOR: Final = 8
+_SKEW_ROWS: Final = 9
 _UP: Final = 1.0
 _YEAR_DAYS: Final = 365.0
 _ROUNDING: Final = 1e-9
@@ -78,6 +85,12 @@ _summed = njit(**_OPTIONS, fastmath={"contract", "reassoc"})
 def lane_count(b: BlockArrays, p: int) -> int:
     """Lanes of the ruleset at place `p`."""
     return int(b.parameter[p + N_POINTS]) + (3 if b.parameter[p + HAS_BASIS] > 0.0 else 1)
+
+
+@inlined
+def padded(count: int) -> int:
+    """Numbers to compute where `count` are wanted."""
+    return (count + _VECTOR - 1) // _VECTOR * _VECTOR
 
 
 @inlined
@@ -122,7 +135,7 @@ def set_lanes(
 ) -> None:
     """Write forward and deviation of every lane at each of some forwards to the first rows of `work`.
 
-    The deviation of an option is ``max(vol * work[1] + work[2], work[3])``.
+    The deviation of an option is ``max(vol * work[1] + work[2], work[3])``. `work` has room for `padded` lanes.
     """
     points, lanes, width = int(b.parameter[p + N_POINTS]), lane_count(b, p), len(forwards)
     scale, absolute = _vol_scale(b, p, years), b.parameter[p + VOL_ABSOLUTE] > 0.0
@@ -145,11 +158,14 @@ def set_lanes(
             work[1, at] = share * root
             work[2, at] = add * root
             work[3, at] = least * root
+    for at in range(lanes * width, padded(lanes * width)):
+        work[0, at], work[1, at], work[2, at], work[3, at] = 1.0, 1.0, 0.0, 0.0
 
 
 @_summed
-def lane_sums(b: BlockArrays, first: int, last: int, size: int, work: FloatArray) -> None:
+def lane_sums(b: BlockArrays, first: int, last: int, wanted: int, work: FloatArray) -> None:
     """Undiscounted value of a run of options in each of the lanes of `work`, written to its last row."""
+    size = padded(wanted)
     forward, share, add, least, out = work[0], work[1], work[2], work[3], work[4]
     for k in range(size):
         out[k] = 0.0
@@ -162,47 +178,77 @@ def lane_sums(b: BlockArrays, first: int, last: int, size: int, work: FloatArray
 
 
 @_summed
-def _skewed_sum(
-    b: BlockArrays,
-    first: int,
-    last: int,
-    forward: float,
-    root: float,
-    vol: float,
-    amplitude: float,
-    wing: float,
-    tilt: float,
-) -> float:
-    """Undiscounted value of a run of options whose volatilities grow by ``min(|money| / wing, 1)`` of an amplitude.
+def _price_skewed(work: FloatArray) -> None:
+    """Undiscounted value of one of each option, whose volatilities grow by a skew, written to the last row.
 
-    Below the forward they grow by `tilt` times that.
+    They grow by ``min(|money| / wing, 1)`` of an amplitude, below the forward by the tilt times that.
     """
-    total = 0.0
-    for j in range(first, last):
-        money = log_ratio(b.option_strike[j], forward)
-        reach = abs(money) / wing
-        move = amplitude * (reach if reach < 1.0 else 1.0)
-        v = b.option_vol[j] * vol * (1.0 + move * (tilt if money < 0.0 else 1.0))
+    forward, strike, vol, root, call = work[0], work[1], work[2], work[3], work[4]
+    amplitude, wing, tilt, out = work[5], work[6], work[7], work[8]
+    for j in range(work.shape[1]):
+        money = log_ratio(strike[j], forward[j])
+        reach = abs(money) / wing[j]
+        move = amplitude[j] * (reach if reach < 1.0 else 1.0)
+        v = vol[j] * (1.0 + move * (tilt[j] if money < 0.0 else 1.0))
         v = 0.0 if v < 0.0 else v
-        total += b.option_quantity[j] * black76_fast(forward, b.option_strike[j], v * root, b.option_call[j])
-    return total
+        out[j] = black76_fast(forward[j], strike[j], v * root[j], call[j] > 0.0)
 
 
-@inlined
-def skew_sums(b: BlockArrays, p: int, first: int, last: int, vol: float, row: FloatArray) -> None:
-    """Write the lanes of an expiry that move the skew."""
-    points, lanes, s = int(b.parameter[p + N_POINTS]), lane_count(b, p), p + SKEW
-    for k in range(points):
-        q = p + HEAD + POINT_SIZE * k
-        tilt = b.parameter[q + 1] == LINEAR
-        if b.parameter[q + 1] < LINEAR:
+@kernel
+def _set_options(b: BlockArrays, i: int, vol: float, sums: FloatArray, work: FloatArray) -> None:
+    """Write the live options of a block to the first rows of `work`, and to the others ones that change nothing."""
+    lanes, at, last = lane_count(b, b.block_parameter[i]), b.block_option[i], b.block_option[i + 1]
+    for j in range(work.shape[1]):
+        for r in range(_SKEW_ROWS):
+            work[r, j] = 1.0
+    start = at
+    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
+        first, at, row = at, run_end(b, at, last, e), sums[e - b.block_expiry[i]]
+        if row[lanes + YEARS] <= 0.0:
             continue
         root = math.sqrt(row[lanes + YEARS])
-        own = s if tilt and b.parameter[q] == 0.0 else s + 2
-        amplitude = b.parameter[own] + b.parameter[own + 1] * root
+        for j in range(first, at):
+            work[0, j - start], work[1, j - start] = row[lanes + FORWARD], b.option_strike[j]
+            work[2, j - start], work[3, j - start] = b.option_vol[j] * vol, root
+            work[4, j - start] = 1.0 if b.option_call[j] else 0.0
+
+
+@kernel
+def _skew_lane(b: BlockArrays, i: int, k: int, sums: FloatArray, work: FloatArray) -> None:
+    """Write the lane of scenario `k`, which moves the skew, of every live expiry."""
+    p, at, last = b.block_parameter[i], b.block_option[i], b.block_option[i + 1]
+    lanes, s, q = lane_count(b, p), p + SKEW, p + HEAD + POINT_SIZE * k
+    tilt = b.parameter[q + 1] == LINEAR
+    own = s if tilt and b.parameter[q] == 0.0 else s + 2
+    start = at
+    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
+        first, at, years = at, run_end(b, at, last, e), sums[e - b.block_expiry[i], lanes + YEARS]
+        root = math.sqrt(max(years, 0.0))
         wing = max(b.parameter[s + 4], b.parameter[s + 5] * (b.parameter[s + 6] + b.parameter[s + 7] * root) * root)
-        sign = -1.0 if tilt else 1.0
-        row[k] = _skewed_sum(b, first, last, row[lanes + FORWARD], root, vol, amplitude, max(wing, _LEAST), sign)
+        for j in range(first - start, at - start):
+            work[5, j] = b.parameter[own] + b.parameter[own + 1] * root
+            work[6, j], work[7, j] = max(wing, _LEAST), -1.0 if tilt else 1.0
+    _price_skewed(work)
+    at = start
+    for e in range(b.block_expiry[i], b.block_expiry[i + 1]):
+        first, at, total = at, run_end(b, at, last, e), 0.0
+        for j in range(first, at):
+            total += b.option_quantity[j] * work[8, j - start]
+        sums[e - b.block_expiry[i], k] = total
+
+
+@kernel
+def skew_sums(b: BlockArrays, i: int, vol: float, sums: FloatArray) -> None:
+    """Write the lanes of block `i` that move the skew, where the states of its expiries are known."""
+    p, known = b.block_parameter[i], False
+    work = room(_SKEW_ROWS, padded(b.block_option[i + 1] - b.block_option[i]))
+    for k in range(int(b.parameter[p + N_POINTS])):
+        if b.parameter[p + HEAD + POINT_SIZE * k + 1] < LINEAR:
+            continue
+        if not known:
+            _set_options(b, i, vol, sums, work)
+            known = True
+        _skew_lane(b, i, k, sums, work)
 
 
 @inlined
@@ -240,4 +286,4 @@ def sums_by_rule(
         lane_sums(b, first, at, lanes, work)
         for k in range(lanes):
             row[k] = work[4, k]
-        skew_sums(b, p, first, at, vol, row)
+    skew_sums(b, i, vol, sums)

@@ -25,10 +25,10 @@ from models.typing import FloatArray
 
 __all__ = ["MOST_DEVIATION", "MOST_FORWARDS", "MOST_TIMES", "chebyshev_node", "nodes_needed", "set_weights"]
 
-MOST_FORWARDS: Final = 8
+MOST_FORWARDS: Final = 10
 MOST_TIMES: Final = 6
 MOST_DEVIATION: Final = 2.0
-_HERMITE: Final = np.array([0.39895, 0.24198, 0.39895, 0.55059, 1.19683, 2.30711, 5.98414])
+_HERMITE: Final = np.array([0.39895, 0.24198, 0.39895, 0.55059, 1.19683, 2.30711, 5.98414, 14.17799, 41.88895])
 """Largest absolute value of the Hermite polynomials times the normal density."""
 _BEND_DEVIATION: Final = np.array([0.125, 0.25, 0.5, 1.0, 2.0])
 _BENDS: Final = np.array(
@@ -46,8 +46,8 @@ _ANGLE: Final = np.array(
 _NODE: Final = np.cos(_ANGLE)
 _BARYCENTRIC: Final = np.sin(_ANGLE) * (-1.0) ** np.arange(MOST_FORWARDS)
 _UNEVEN: Final = 2.0
-_LEBESGUE: Final = 2.29
-"""By how much interpolation over `MOST_FORWARDS` Chebyshev nodes can enlarge an error of the values there."""
+_LEBESGUE: Final = np.array([1.0, 1.0, 1.415, 1.667, 1.849, 1.99, 2.105, 2.203, 2.288, 2.363, 2.43])
+"""By how much interpolation over some Chebyshev nodes can enlarge an error of the values there."""
 _COLUMNS: Final = MOST_FORWARDS + 1
 _OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "_nrt": False, "error_model": "numpy"}
 _kernel = njit(**_OPTIONS)
@@ -84,7 +84,7 @@ def _add_forward_errors(
 @_kernel
 def _add_time_errors(change: float, strike: float, deviation: float, size: float, out: FloatArray) -> None:
     """Add the errors of an option interpolated at 1, 2, ... times between which its deviation changes."""
-    row, factor = 0, 2.0 * _UNEVEN * _LEBESGUE * size * strike * deviation
+    row, factor = 0, 2.0 * _UNEVEN * size * strike * deviation
     while row < len(_BEND_DEVIATION) - 1 and _BEND_DEVIATION[row] < deviation:
         row += 1
     if not deviation < MOST_DEVIATION:
@@ -182,20 +182,20 @@ def _chosen(errors: FloatArray, weight: float, budget: float) -> tuple[int, int,
     for n in range(_COLUMNS):
         for r in range(2):
             errors[r, n] = errors[2 + r, n] + weight * errors[4 + r, n]
-    n = _first_below(errors[0], 2, MOST_FORWARDS, 0.5 * budget)
-    m = _first_below(errors[1], 1, MOST_TIMES, 0.5 * budget)
-    if n == 0 or m == 0:
+    best, nodes, times = MOST_FORWARDS * MOST_TIMES + 1, 0, 0
+    for n in range(2, MOST_FORWARDS + 1):
+        for m in range(1, MOST_TIMES + 1):
+            if n * m < best and errors[0, n] + _LEBESGUE[n] * errors[1, m] <= budget:
+                best, nodes, times = n * m, n, m
+    if nodes == 0:
         return 0, 0, 0.0, 0.0
-    return n, m, errors[0, n] + errors[1, m], errors[4, n] + errors[5, m]
-
-
-@inlined
-def _first_below(errors: FloatArray, least: int, most: int, limit: float) -> int:
-    """First place from `least` to `most` where an error is no more than a limit; 0 if none."""
-    for n in range(least, most + 1):
-        if errors[n] <= limit:
-            return n
-    return 0
+    larger = _LEBESGUE[nodes]
+    return (
+        nodes,
+        times,
+        errors[0, nodes] + larger * errors[1, times],
+        errors[4, nodes] + larger * errors[5, times],
+    )
 
 
 @inlined

@@ -60,3 +60,11 @@ def run_end(b: BlockArrays, first: int, last: int, e: int) -> int:
     while first < last and b.option_expiry[first] == e:
         first += 1
     return first
+
+
+@inlined
+def run_start(b: BlockArrays, first: int, last: int, e: int) -> int:
+    """Start of the options before `last` that belong to expiry `e`."""
+    while last > first and b.option_expiry[last - 1] == e:
+        last -= 1
+    return last
