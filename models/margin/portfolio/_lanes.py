@@ -152,12 +152,12 @@ def set_lanes(
                 share, add = (vol, size) if absolute else (vol * (1.0 + size), 0.0)
                 least = b.parameter[p + VOL + 7] if kind == _UP else 0.0
         root = math.sqrt(left)
-        for a in range(width):
-            at = a * lanes + k
-            work[0, at] = forwards[a] * (1.0 + moving * move)
-            work[1, at] = share * root
-            work[2, at] = add * root
-            work[3, at] = least * root
+        work[0, k], work[1, k], work[2, k], work[3, k] = 1.0 + moving * move, share * root, add * root, least * root
+    for a in range(width - 1, -1, -1):
+        for r in range(WORK_ROWS - 1):
+            own, other, times = work[r, :lanes], work[r, a * lanes : (a + 1) * lanes], forwards[a] if r == 0 else 1.0
+            for k in range(lanes):
+                other[k] = times * own[k]
     for at in range(lanes * width, padded(lanes * width)):
         work[0, at], work[1, at], work[2, at], work[3, at] = 1.0, 1.0, 0.0, 0.0
 

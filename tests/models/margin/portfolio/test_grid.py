@@ -8,6 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from numba import njit
+from numpy.polynomial.hermite_e import hermeval
 
 from models.account import Account, Collateral, Position
 from models.book import Book
@@ -16,7 +17,7 @@ from models.margin._direct_plan import DirectPlan, Walked, build_plan, own_copie
 from models.margin._extremes import Extremes, build_extremes
 from models.margin._gridded import ALLOWED, forget_grids, room_for
 from models.margin.portfolio._grid import GridRoom
-from models.margin.portfolio._nodes import MOST_FORWARDS, chebyshev_node, set_weights
+from models.margin.portfolio._nodes import _HERMITE, _LEBESGUE, MOST_FORWARDS, chebyshev_node, set_weights
 from models.margin.replay import replay
 from models.margin.valuation import Volatility, valued
 from models.market import MarketPanel
@@ -155,3 +156,19 @@ def test_chebyshev_weights_give_polynomials_back() -> None:
         for x in (-1.0, -0.3, 0.0, 0.77, 1.0, float(nodes[0])):
             set_weights(n, x, out)
             assert out[:n] @ nodes ** (n - 1) == pytest.approx(x ** (n - 1), abs=1e-12)
+
+
+def test_tables_of_the_bounds_are_what_they_say() -> None:
+    at = np.linspace(-1.0, 1.0, 4001)
+    out = np.empty(MOST_FORWARDS)
+    for n in range(1, MOST_FORWARDS + 1):
+        most = 0.0
+        for x in at:
+            set_weights(n, x, out)
+            most = max(most, float(np.abs(out[:n]).sum()))
+        assert most <= _LEBESGUE[n] < most + 2e-3
+    d = np.linspace(0.0, 8.0, 80_001)
+    density = np.exp(-0.5 * d * d) / np.sqrt(2.0 * np.pi)
+    for m, bound in enumerate(_HERMITE):
+        most = float(np.abs(hermeval(d, [0.0] * m + [1.0]) * density).max())
+        assert most <= bound < most + 1e-4
