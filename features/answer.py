@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.predictor.amounts import AMOUNT_LEVELS
+from models.overshoot import AMOUNT_LEVELS
 from models.predictor.explain import PARTS, Explanation
 from models.typing import HORIZONS, FloatArray, IntArray
 
@@ -70,7 +70,7 @@ class Forecast:
     prior : ndarray, shape (n, 4)
         The prior's P(call).
     call_amount : ndarray, shape (n, 4, 7)
-        Quantiles of the call amount given a call within the horizon, at `models.predictor.amounts.AMOUNT_LEVELS`; a
+        Quantiles of the call amount given a call within the horizon, at `models.overshoot.AMOUNT_LEVELS`; a
         model without `AmountModel` gives two of them, the others are NaN.
     time_to_call, time_to_call_q10, time_to_call_q90 : ndarray, shape (n, 4)
         Minutes to the close of the hour of the call given one within the horizon: expected, and an interval that holds

@@ -12,6 +12,7 @@ from features.answer import BIT, DISTRUST, FLAGS, Forecast, copy_rows, empty_for
 from features.build import FEATURE_NAMES, design_matrix
 from features.market import market_row
 from models.book import Book, BookArrays
+from models.call_sizes import call_sizes
 from models.errors import MissingMarketError
 from models.margin.dynamic.block import dynamic_assets, rate_at
 from models.margin.levels import STATES, margin_levels
@@ -134,7 +135,9 @@ class Moment:
         p_call[in_call] = 1.0
         p_liquidation[levels.state == len(STATES) - 1] = 1.0
         base, scale = size_inputs(book, self.price, self.state.sigma, levels)
-        amounts = call_amounts(self.predictor, scored.x, base, scale, scored.novelty, (scored.bits & DISTRUST) != 0)
+        distrusted = (scored.bits & DISTRUST) != 0
+        sizes = self._sizes(book)
+        amounts = call_amounts(self.predictor, scored.x, base, scale, scored.novelty, distrusted, sizes)
         unknown = levels.state < 0
         liquidation = np.minimum(p_liquidation, p_call)
         if unknown.any():
@@ -148,6 +151,13 @@ class Moment:
         parts = self._explain(book, prior, p_call, scored.bits) if explain else None
         state, known = levels.state, (scored.novelty, scored.unusual)
         return Forecast(p_call, liquidation, prior, amounts, *times, ages, flags, state, *known, parts)
+
+    def _sizes(self, book: Book) -> FloatArray | None:
+        """The prior's quantiles of the call amount, shape (n, 4, 7), where the model starts from them."""
+        table, model = self.prior.overshoot, self.predictor
+        if table is None or model is None or model.amounts is None or not model.amounts.from_prior:
+            return None
+        return call_sizes(book, self.price, self.state.sigma, self.state.correlation, table)
 
     def ages(self, book: Book) -> FloatArray:
         """Age in minutes, at the account's instant, of the oldest price that it depends on; shape (n,)."""

@@ -18,6 +18,7 @@ from models.book import Book, require_sheets
 from models.errors import InputError, SchemaMismatchError
 from models.first_passage import ExtremeTable
 from models.market import MarketPanel, to_hourly
+from models.overshoot import OvershootTable
 from models.scenarios import ScenarioPool, step_deviation
 from models.typing import HORIZONS, HOUR_NS, FloatArray
 from models.volatility.forecast import HORIZON_HOURS, HarModel, VolatilityKind
@@ -78,6 +79,8 @@ class PriorModel:
         Standardised joint windows.
     fitted_until : int
         Close of the last bar used in fitting, nanoseconds.
+    overshoot : OvershootTable, optional
+        How far beyond a barrier the price goes; none in baselines and in bundles of before.
 
     Notes
     -----
@@ -88,6 +91,7 @@ class PriorModel:
     extremes: ExtremeTable
     pool: ScenarioPool
     fitted_until: int
+    overshoot: OvershootTable | None = None
 
     @classmethod
     def fit(
@@ -133,11 +137,12 @@ class PriorModel:
         total = model.total_variance(hourly)
         trend = recent_trend(hourly) if volatility == "harx" else None
         extremes = ExtremeTable.fit(hourly, total, HORIZON_HOURS, trend)
+        overshoot = OvershootTable.fit(hourly, total, HORIZON_HOURS) if volatility == "harx" else None
         first = max(0, hourly.n_bars - pool_days * 24)
         recent = hourly.slice(first, hourly.n_bars)
         hours = hour_of_week(recent.times())
         pool = ScenarioPool.fit(recent, total[:, first:], model.season.factor, hours, paths)
-        return cls(model, extremes, pool, hourly.end)
+        return cls(model, extremes, pool, hourly.end, overshoot)
 
     def total_variance(self, panel: MarketPanel) -> FloatArray:
         """Forecast variance at the close of each hourly bar.
@@ -280,6 +285,7 @@ class PriorModel:
             "close": self.pool.close,
             "correlation": self.pool.correlation,
             "fitted_until": np.array(self.fitted_until, np.int64),
+            **({} if self.overshoot is None else {"overshoot": self.overshoot.quantile}),
         }
 
     @classmethod
@@ -315,6 +321,7 @@ class PriorModel:
                 ExtremeTable(survival if (survival := arrays["survival"]).ndim == 4 else survival[None]),
                 pool,
                 int(arrays["fitted_until"]),
+                OvershootTable(arrays["overshoot"]) if "overshoot" in arrays else None,
             )
         except KeyError as error:
             raise SchemaMismatchError(f"prior arrays: expected an entry {error}, was absent") from error

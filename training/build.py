@@ -28,7 +28,7 @@ from training.dataset import Dataset, fingerprint
 from training.labels import Extremes, label
 from training.population import TYPES, Population
 from training.reflection import reflection
-from training.simulated import SIMULATED, add_simulated, empty_simulated
+from training.simulated import SIMULATED, add_simulated, empty_simulated, sized
 
 __all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset"]
 
@@ -228,7 +228,7 @@ def _piece(
     market = moment.market(market_columns)
     sigma, prior = moment.prior(book, schedule)
     x = _design(book, moment, market, sigma, prior)
-    extra = {"last_call": _last_call(book, panel)}
+    extra = {"last_call": _last_call(book, panel), **sized(book, moment.row, moment.price, sigma, moment.model)}
     if others is not None:
         extra |= _physics_baselines(book, moment, others, market_loading(market))
         extra["main_asset"] = _main_asset(book, moment, sigma, market_loading(market))

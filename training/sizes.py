@@ -1,25 +1,27 @@
-"""Fit the size and the time of a call: boosted quantiles on training calls, conformal corrections on later weeks."""
+"""Fit the size and the time of a call: corrections of the prior on training calls, conformal on later weeks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
-from models.predictor.amounts import AMOUNT_LEVELS, BOOSTED, AmountModel, amount_scale, with_size
+from models.overshoot import AMOUNT_LEVELS
+from models.predictor.amounts import BOOSTED, AmountModel, amount_scale, log_sizes, with_size
 from models.predictor.timing import TIME_LEVELS, TimeModel, curve
 from models.typing import DAY_NS, HORIZONS, Float32Array, FloatArray, IntArray
 from training.dataset import Dataset
 from training.fit import FitParameters
+from training.simulated import SIZED
 
-__all__ = ["Calls", "called", "calls_of", "fit_amounts", "fit_times", "reached"]
+__all__ = ["Calls", "called", "calls_of", "fit_amounts", "fit_times", "reached", "sizes_of"]
 
 _WIDTH: Final = len(HORIZONS)
 _LEAST: Final = 200
 _TRUST_WEEKS: Final = 26.0
 """A correction counted on W weeks is taken W / (W + 26): accounts of one week share their fate."""
-_ROUNDS: Final = 60
+_ROUNDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +77,17 @@ def columns_of(dataset: Dataset, calls: Calls) -> Float32Array:
 
 
 def called(dataset: Dataset) -> Dataset:
-    """The pairs whose margin call has a known amount."""
-    return dataset.take((dataset.level == 0) & np.isfinite(dataset.amount) & (dataset.y & dataset.usable).any(axis=1))
+    """The pairs whose margin call has a known amount, and one foretold by the prior where it foretells any."""
+    keep = (dataset.level == 0) & np.isfinite(dataset.amount) & (dataset.y & dataset.usable).any(axis=1)
+    sizes = sizes_of(dataset)
+    return dataset.take(keep if sizes is None else keep & np.isfinite(sizes).all(axis=(1, 2)))
+
+
+def sizes_of(dataset: Dataset) -> FloatArray | None:
+    """The prior's quantiles of the call amount, shape (n, 4, 7); None where the dataset was built without them."""
+    if not all(name in dataset.extra for name in SIZED):
+        return None
+    return np.stack([dataset.extra[name] for name in SIZED], axis=2)
 
 
 def fit_amounts(
@@ -98,35 +109,43 @@ def fit_amounts(
     Returns
     -------
     AmountModel or None
-        None with under 200 rows with a call; trees from 2000 on.
+        None with under 200 rows with a call; trees from 2000 on. It starts from the prior's quantiles where the dataset
+        has them.
     """
     learned, held = called(learned), called(held)
     calls = calls_of(learned)
     if len(calls) < _LEAST:
         return None
-    start = np.array([_quantiles(calls, k) for k in range(_WIDTH)])
+    sizes = sizes_of(learned)
+    known = np.zeros((len(calls), len(BOOSTED)))
+    if sizes is not None:
+        known = log_sizes(sizes, learned.size_base, learned.size_scale)[calls.pair, calls.horizon]
+    start = np.array([_quantiles(calls, k, known) for k in range(_WIDTH)])
     texts: tuple[str, ...] = ()
     if len(calls) >= 10 * _LEAST:
         x = columns_of(learned, calls)
         texts = tuple(
-            _boost(x, calls.log_ratio, start[calls.horizon, i], AMOUNT_LEVELS[q], rounds, parameters)
+            _boost(x, calls.log_ratio, start[calls.horizon, i] + known[:, i], AMOUNT_LEVELS[q], rounds, parameters)
             for i, q in enumerate(BOOSTED)
         )
     neutral = np.tile(np.array(AMOUNT_LEVELS) - 0.5, (_WIDTH, 1))
-    model = AmountModel.from_texts(start, neutral, texts)
+    model = AmountModel.from_texts(start, neutral, texts, sizes is not None)
     constant = _constants(model, learned, calls)
     later = calls_of(held)
     if len(later) >= _LEAST:
         weeks = len(np.unique(later.week))
         pooled = _pooled_gap(model, held, later, constant)
         constant = constant + pooled * weeks / (weeks + _TRUST_WEEKS)
-    return AmountModel(start, np.maximum.accumulate(constant, axis=1), model.texts, model.trees)
+    return replace(model, constant=np.maximum.accumulate(constant, axis=1))
 
 
 def reached(model: AmountModel, dataset: Dataset, calls: Calls, wider: FloatArray | None = None) -> FloatArray:
     """Distance of each amount from the middle, in spreads below or above it; shape (m,)."""
     columns = with_size(dataset.x, dataset.size_base, dataset.size_scale) if model.texts else None
-    middle, below, above = (part[calls.pair, calls.horizon] for part in model.log_parts(columns, len(dataset)))
+    sizes = sizes_of(dataset)
+    prior = None if sizes is None else log_sizes(sizes, dataset.size_base, dataset.size_scale)
+    parts = model.log_parts(columns, len(dataset), prior)
+    middle, below, above = (part[calls.pair, calls.horizon] for part in parts)
     away = calls.log_ratio - middle
     factor = 1.0 if wider is None else wider[calls.pair]
     return np.asarray(away / (np.where(away < 0.0, below, above) * factor), np.float64)
@@ -168,10 +187,13 @@ def _level(values: FloatArray, level: float, least: float, most: float) -> float
     return float(np.clip(np.quantile(values, level), least, most)) if len(values) else level
 
 
-def _quantiles(calls: Calls, k: int) -> FloatArray:
-    """Quantiles 0.1, 0.5, 0.9 of a horizon; of all horizons where it has few calls."""
-    own = calls.log_ratio[calls.horizon == k]
-    return np.quantile(own if len(own) >= _LEAST else calls.log_ratio, [AMOUNT_LEVELS[q] for q in BOOSTED])
+def _quantiles(calls: Calls, k: int, known: FloatArray) -> FloatArray:
+    """Quantiles 0.1, 0.5, 0.9 of a horizon beyond the known ones; of all horizons where it has few calls."""
+    rows = calls.horizon == k
+    rows = rows if rows.sum() >= _LEAST else np.ones(len(calls), np.bool_)
+    return np.array(
+        [np.quantile((calls.log_ratio - known[:, i])[rows], AMOUNT_LEVELS[q]) for i, q in enumerate(BOOSTED)]
+    )
 
 
 def _boost(

@@ -1,8 +1,9 @@
-"""Quantiles of the call amount, given a call: three boosted quantiles of log(amount / scale), and constants between.
+"""Quantiles of the call amount, given a call: three quantiles of log(amount / scale), and constants between.
 
 ``log(amount / scale)``, with ``scale`` the room between initial and call requirement plus a 1 h deviation of the book,
-starts from its quantiles on training calls; trees correct the quantiles 0.1, 0.5 and 0.9 by the features. Every level
-is ``middle + c * spread`` with the spread below or above the middle and constants ``c`` that rise with the level, so
+starts from the prior's quantiles for the account (`models.call_sizes`), in models of before from the quantiles of
+training calls; trees may correct the quantiles 0.1, 0.5 and 0.9 by the features. Every level is
+``middle + c * spread`` with the spread below or above the middle and constants ``c`` that rise with the level, so
 quantiles never cross. An unusual input makes the spreads wider.
 """
 
@@ -15,19 +16,19 @@ from typing import Any, Final
 import numpy as np
 
 from models.errors import InputError
+from models.overshoot import AMOUNT_LEVELS
 from models.predictor.adaptive import AdaptiveLevels
 from models.predictor.trees import FlatTrees, flatten_trees
 from models.typing import HORIZONS, Float32Array, FloatArray
 
-__all__ = ["AMOUNT_LEVELS", "BOOSTED", "LEAST_SPREAD", "AmountModel", "amount_scale", "with_size"]
+__all__ = ["BOOSTED", "LEAST_SPREAD", "AmountModel", "amount_scale", "log_sizes", "with_size"]
 
-AMOUNT_LEVELS: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-"""Quantile levels of the call amount."""
 BOOSTED: Final = (0, 2, 4)
-"""Those of them that trees correct: 0.1, 0.5, 0.9."""
+"""Levels among `AMOUNT_LEVELS` that trees correct: 0.1, 0.5, 0.9."""
 LEAST_SPREAD: Final = 1e-3
 """Least distance of the outer quantiles from the middle one, in logs."""
 _MOST_LOG: Final = 12.0
+_LEAST_RATIO: Final = 1e-5
 
 
 def amount_scale(base: FloatArray, scale: FloatArray) -> FloatArray:
@@ -50,6 +51,25 @@ def amount_scale(base: FloatArray, scale: FloatArray) -> FloatArray:
     """
     total = base + scale
     return np.where(total > 0.0, total, np.nan)
+
+
+def log_sizes(sizes: FloatArray, base: FloatArray, scale: FloatArray) -> FloatArray:
+    """Put the prior's quantiles of the call amount on the scale of the model.
+
+    Parameters
+    ----------
+    sizes : ndarray of float, shape (n, 4, 7)
+        From `models.call_sizes`, account currency.
+    base, scale : ndarray of float, shape (n,)
+        From `models.predictor.size.size_inputs`.
+
+    Returns
+    -------
+    ndarray of float, shape (n, 4, 3)
+        Log over `amount_scale` of the levels `BOOSTED`; NaN where not known.
+    """
+    ratio = sizes[:, :, list(BOOSTED)] / amount_scale(base, scale)[:, None, None]
+    return np.asarray(np.log(np.maximum(ratio, _LEAST_RATIO)), np.float64)
 
 
 def with_size(x: Float32Array, base: FloatArray, scale: FloatArray) -> Float32Array:
@@ -81,13 +101,16 @@ class AmountModel:
     Parameters
     ----------
     start : ndarray of float, shape (4, 3)
-        Quantiles 0.1, 0.5 and 0.9 of ``log(amount / scale)`` on training calls, by horizon.
+        Quantiles 0.1, 0.5 and 0.9 of ``log(amount / scale)`` on training calls, by horizon; where the model starts
+        from the prior's, what is added to those.
     constant : ndarray of float, shape (4, 7)
         Of each horizon and level; rising along a row.
     texts : tuple of str, length 3 or 0
         LightGBM's trees for the three quantiles; none: the start alone.
     trees : tuple of (FlatTrees or None), length of `texts`
         The same for the fast kernel.
+    from_prior : bool
+        Whether the model starts from the prior's quantiles of each account.
 
     Notes
     -----
@@ -98,6 +121,7 @@ class AmountModel:
     constant: FloatArray
     texts: tuple[str, ...] = ()
     trees: tuple[FlatTrees | None, ...] = ()
+    from_prior: bool = False
 
     def __post_init__(self) -> None:
         shape = (len(HORIZONS), len(AMOUNT_LEVELS))
@@ -108,7 +132,9 @@ class AmountModel:
         if len(self.texts) not in (0, len(BOOSTED)) or len(self.trees) != len(self.texts):
             raise InputError("texts", len(self.texts), f"{len(BOOSTED)} sets of trees, or none")
 
-    def log_parts(self, x: Float32Array | None, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def log_parts(
+        self, x: Float32Array | None, n: int, prior: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Middle of ``log(amount / scale)``, and its spreads below and above.
 
         Parameters
@@ -117,13 +143,24 @@ class AmountModel:
             From :func:`with_size`; None for the start alone.
         n : int
             Accounts.
+        prior : ndarray of float, shape (n, 4, 3), optional
+            From :func:`log_sizes`; needed where the model starts from the prior.
 
         Returns
         -------
         middle, below, above : ndarray of float, shape (n, 4)
-            Logs; the spreads are positive.
+            Logs; the spreads are positive; NaN where the prior is.
+
+        Raises
+        ------
+        InputError
+            If the model starts from the prior and there is none.
         """
         q = np.repeat(self.start[None], n, axis=0)
+        if self.from_prior:
+            if prior is None:
+                raise InputError("prior", None, "the prior's quantiles, which this model starts from")
+            q += prior
         if x is not None and self.texts:
             for i in range(len(BOOSTED)):
                 q[:, :, i] += self._score(i, x).reshape(n, len(HORIZONS))
@@ -146,6 +183,7 @@ class AmountModel:
         scale: FloatArray,
         wider: FloatArray | None = None,
         adaptive: AdaptiveLevels | None = None,
+        sizes: FloatArray | None = None,
     ) -> FloatArray:
         """Quantiles of the call amount given a call.
 
@@ -159,6 +197,8 @@ class AmountModel:
             What spreads are multiplied by, at least 1.
         adaptive : AdaptiveLevels, optional
             Constants that have followed the calls seen since the training.
+        sizes : ndarray of float, shape (n, 4, 7), optional
+            From `models.call_sizes`; needed where the model starts from the prior.
 
         Returns
         -------
@@ -166,7 +206,8 @@ class AmountModel:
             Account currency, at levels `AMOUNT_LEVELS`, rising; NaN where the account has no scale.
         """
         columns = None if x is None or not self.texts else with_size(x, base, scale)
-        middle, below, above = self.log_parts(columns, len(base))
+        prior = log_sizes(sizes, base, scale) if self.from_prior and sizes is not None else None
+        middle, below, above = self.log_parts(columns, len(base), prior)
         factor = np.ones(len(base)) if wider is None else wider
         constant = self.constant if adaptive is None else adaptive.apply(self.constant)
         spread = np.where(constant < 0.0, below[:, :, None], above[:, :, None]) * factor[:, None, None]
@@ -175,21 +216,24 @@ class AmountModel:
 
     def as_dict(self) -> dict[str, Any]:
         """Give the fields for JSON."""
-        return {"start": self.start.tolist(), "constant": self.constant.tolist(), "trees": list(self.texts)}
+        plain = {"start": self.start.tolist(), "constant": self.constant.tolist(), "trees": list(self.texts)}
+        return plain | ({"from_prior": True} if self.from_prior else {})
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> AmountModel:
         """Read what :meth:`as_dict` gave; checks the values."""
         start, constant = (np.asarray(fields[name], np.float64) for name in ("start", "constant"))
-        return cls.from_texts(start, constant, tuple(fields["trees"]))
+        return cls.from_texts(start, constant, tuple(fields["trees"]), bool(fields.get("from_prior", False)))
 
     @classmethod
-    def from_texts(cls, start: FloatArray, constant: FloatArray, texts: tuple[str, ...]) -> AmountModel:
+    def from_texts(
+        cls, start: FloatArray, constant: FloatArray, texts: tuple[str, ...], from_prior: bool = False
+    ) -> AmountModel:
         """Build the model with the fast kernel for its trees.
 
         Parameters
         ----------
-        start, constant, texts
+        start, constant, texts, from_prior
             As for the class.
 
         Returns
@@ -199,4 +243,5 @@ class AmountModel:
         """
         import lightgbm as lgb
 
-        return cls(start, constant, texts, tuple(flatten_trees(lgb.Booster(model_str=text)) for text in texts))
+        trees = tuple(flatten_trees(lgb.Booster(model_str=text)) for text in texts)
+        return cls(start, constant, texts, trees, from_prior)

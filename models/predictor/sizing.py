@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.predictor.amounts import AMOUNT_LEVELS
+from models.overshoot import AMOUNT_LEVELS
 from models.predictor.novelty import widening
 from models.predictor.size import SizeModel
 from models.typing import HORIZONS, BoolArray, Float32Array, FloatArray
@@ -24,6 +24,7 @@ def call_amounts(
     scale: FloatArray,
     novelty: FloatArray,
     distrusted: BoolArray,
+    sizes: FloatArray | None = None,
 ) -> FloatArray:
     """Quantiles of the call amount given a call.
 
@@ -39,6 +40,8 @@ def call_amounts(
         Above 1 the quantiles move apart; NaN where it is not known.
     distrusted : ndarray of bool, shape (n,)
         Accounts whose features are missing or stale: the trees are not asked.
+    sizes : ndarray of float, shape (n, 4, 7), optional
+        The prior's quantiles, from `models.call_sizes`; needed where the model starts from them.
 
     Returns
     -------
@@ -50,8 +53,10 @@ def call_amounts(
         size = SizeModel() if predictor is None else predictor.size
         out[:, :, AMOUNT_LEVELS.index(0.5)], out[:, :, AMOUNT_LEVELS.index(0.9)] = size.quantiles(base, scale)
         return out
-    wider = widening(novelty)
-    amounts = predictor.amounts.quantiles(x, base, scale, wider)
-    if distrusted.any():
-        amounts[distrusted] = predictor.amounts.quantiles(None, base[distrusted], scale[distrusted], wider[distrusted])
+    model, wider = predictor.amounts, widening(novelty)
+    amounts = model.quantiles(x, base, scale, wider, sizes=sizes)
+    if distrusted.any() and model.texts:
+        some = None if sizes is None else sizes[distrusted]
+        parts = (base[distrusted], scale[distrusted], wider[distrusted])
+        amounts[distrusted] = model.quantiles(None, *parts, sizes=some)
     return amounts

@@ -11,6 +11,7 @@ from features.answer import AMOUNT_NAMES, BIT, TIME_NAMES, source_of
 from features.build import FEATURE_NAMES, MONOTONE
 from features.forecast import flag_names, forecast, moment_at
 from models.book import Book
+from models.call_sizes import call_sizes
 from models.errors import MissingMarketError
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor
@@ -242,3 +243,17 @@ def test_a_model_with_amounts_gives_seven_quantiles(market: MarketPanel, predict
     wide = forecast(book, market, replace(_watching(market, model, 1e-9, 2e-9), amounts=model.amounts))
     assert (wide.call_amount[:, :, 6] > seen.call_amount[:, :, 6]).all()
     np.testing.assert_allclose(wide.call_amount[:, :, 2], seen.call_amount[:, :, 2])
+
+
+def test_amounts_that_start_from_the_prior_follow_the_account(
+    market: MarketPanel, predictor: MarginCallPredictor
+) -> None:
+    start, constant = np.zeros((4, 3)), np.tile([-1.0, -0.6, 0.0, 0.4, 1.0, 1.4, 2.5], (4, 1))
+    model = replace(predictor, amounts=AmountModel(start, constant, from_prior=True))
+    book = _book(market, 3000, 0.1, 0.05)
+    seen = forecast(book, market, model)
+    moment = moment_at(market, int(book.as_of[0]), model.prior, model)
+    state = moment.state
+    assert model.prior.overshoot is not None
+    expected = call_sizes(book, moment.price, state.sigma, state.correlation, model.prior.overshoot)
+    np.testing.assert_allclose(seen.call_amount[:, :, [0, 2, 4]], expected[:, :, [0, 2, 4]], rtol=1e-9)

@@ -126,13 +126,13 @@ def test_what_is_saved_loads_and_scores_the_same(tmp_path, panel, cut, trained, 
 def test_size_and_time_are_scored_beside_the_prior(scored):
     found, times = scored.metrics["call_amount"], scored.metrics["time_to_call"]
     assert found["n_compared"] > 50
-    assert {"model", "overshoot", "prior", "adaptive", "by_horizon", "by_regime"} <= set(found)
+    assert {"model", "overshoot", "tabulated", "prior", "adaptive", "by_horizon", "by_regime"} <= set(found)
     assert found["model"]["coverage"] == sorted(found["model"]["coverage"])
     assert [x is None for x in found["overshoot"]["pinball"]] == [True, True, False, True, False, True, True]
     for name in ("240", "1440", "4320"):
         assert times[name]["mean_absolute_error"] < times[name]["constant"]
         assert 0.5 < times[name]["coverage"] <= 1
-    assert [table.row_count for table in size_tables(scored.metrics)] == [8, 4]
+    assert [table.row_count for table in size_tables(scored.metrics)] == [9, 4]
     assert markdown_sizes(scored.metrics).count("| margincast") == 6
     assert 0 <= scored.metrics["novelty"]["share"] < 0.3
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.overshoot import AMOUNT_LEVELS
 from models.predictor.adaptive import AdaptiveLevels
-from models.predictor.amounts import AMOUNT_LEVELS
 from models.predictor.timing import TimeModel, curve
 from models.prior import PriorModel
 from models.typing import DAY_NS, HORIZONS
@@ -16,8 +16,8 @@ from training.dataset import Dataset, concatenate
 from training.evaluate.sizes import adaptive_coverage
 from training.pipeline import instants_between
 from training.population import sample_population
-from training.simulated import SIMULATED
-from training.sizes import called, calls_of, fit_amounts, fit_times, reached
+from training.simulated import SIMULATED, SIZED
+from training.sizes import called, calls_of, fit_amounts, fit_times, reached, sizes_of
 
 CUT = 170
 
@@ -47,7 +47,7 @@ def test_in_sample_the_stated_shares_are_covered(model, learned):
     assert len(calls) > 300
     below = reached(model, part, calls)[:, None] <= model.constant[calls.horizon]
     np.testing.assert_allclose(below.mean(axis=0), AMOUNT_LEVELS, atol=0.02)
-    table = model.quantiles(part.x, part.size_base, part.size_scale)[calls.pair, calls.horizon]
+    table = model.quantiles(part.x, part.size_base, part.size_scale, sizes=sizes_of(part))[calls.pair, calls.horizon]
     np.testing.assert_array_equal(part.amount[calls.pair][:, None] <= table * (1 + 1e-9), below | (below == 1))
 
 
@@ -59,6 +59,33 @@ def test_held_weeks_move_the_constants_part_of_the_way(model, learned):
     calls = calls_of(part)
     full = np.median(reached(model, part, calls) - model.constant[calls.horizon, 2])
     assert (moved.constant[:, 2] - model.constant[:, 2]).max() < 0.9 * full
+
+
+def test_the_model_starts_from_the_quantiles_of_the_prior(model, learned):
+    assert model.from_prior
+    part = called(learned)
+    calls = calls_of(part)
+    table = sizes_of(part)
+    amount, one = part.amount[calls.pair], (calls.pair, calls.horizon)
+    assert np.median(np.abs(np.log(amount / table[one][:, 2]))) < 0.25
+    below = (amount[:, None] <= table[one]).mean(axis=0)
+    np.testing.assert_allclose(below, AMOUNT_LEVELS, atol=0.12)
+    rich = dict(part.extra)
+    for name in SIZED:
+        rich[name] = 2.0 * rich[name]
+    twice = model.quantiles(part.x, part.size_base, part.size_scale, sizes=sizes_of(replace(part, extra=rich)))
+    once = model.quantiles(part.x, part.size_base, part.size_scale, sizes=table)
+    np.testing.assert_allclose(twice, 2.0 * once, rtol=1e-9)
+
+
+def test_a_dataset_of_before_gives_a_model_of_before(learned):
+    plain = replace(learned, extra={name: v for name, v in learned.extra.items() if name not in SIZED})
+    old = fit_amounts(plain, plain.take(np.zeros(len(plain), bool)), rounds=10)
+    assert not old.from_prior
+    part = called(plain)
+    calls = calls_of(part)
+    below = reached(old, part, calls)[:, None] <= old.constant[calls.horizon]
+    np.testing.assert_allclose(below.mean(axis=0), AMOUNT_LEVELS, atol=0.02)
 
 
 def test_too_few_calls_give_no_model(learned):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from models.predictor.amounts import AMOUNT_LEVELS
+from models.overshoot import AMOUNT_LEVELS
 from training.evaluate.table import horizon_name, markdown_of, table_of
 
 if TYPE_CHECKING:
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["amount_rows", "markdown_sizes", "size_tables", "time_rows"]
 
 _MIDDLE, _HIGH = AMOUNT_LEVELS.index(0.5), AMOUNT_LEVELS.index(0.9)
-_NAMES = {"model": "margincast", "prior": "prior, simulated", "overshoot": "room plus overshoot"}
+_NAMES = {
+    "model": "margincast",
+    "tabulated": "prior, tabulated",
+    "prior": "prior, simulated",
+    "overshoot": "room plus overshoot",
+}
 _AMOUNT_COLUMNS = (
     "call amount", "n", "pinball", "q50", "q90", *(f"below q{round(100 * level)}" for level in AMOUNT_LEVELS),
 )  # fmt: skip

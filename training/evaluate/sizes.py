@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from models.overshoot import AMOUNT_LEVELS
 from models.predictor.adaptive import AdaptiveLevels
-from models.predictor.amounts import AMOUNT_LEVELS
 from models.predictor.novelty import widening
 from models.predictor.predictor import MarginCallPredictor
 from models.predictor.sizing import call_amounts
@@ -16,7 +16,7 @@ from models.typing import DAY_NS, HORIZONS, MINUTE_NS, BoolArray, FloatArray, In
 from training.dataset import Dataset
 from training.population import TYPES
 from training.simulated import SIMULATED
-from training.sizes import called, calls_of, reached
+from training.sizes import called, calls_of, reached, sizes_of
 
 __all__ = ["adaptive_coverage", "size_metrics", "time_metrics"]
 
@@ -37,9 +37,10 @@ def size_metrics(dataset: Dataset, predictor: MarginCallPredictor) -> dict[str, 
     -------
     dict
         ``n`` rows (a call counts once for each horizon that it came within), ``levels``; for each of ``model``,
-        ``overshoot`` (the two quantiles of `SizeModel`) and ``prior`` (simulated, where the dataset has it) the
-        ``pinball`` loss of the log amount and the ``coverage`` at each level, all on the same rows; ``adaptive``
-        coverage; coverage ``by_horizon`` and ``by_regime``.
+        ``overshoot`` (the two quantiles of `SizeModel`), ``tabulated`` (what the model starts from) and ``prior``
+        (simulated), the last two where the dataset has them, the ``pinball`` loss of the log amount and the
+        ``coverage`` at each level, all on the same rows; ``adaptive`` coverage; coverage ``by_horizon`` and
+        ``by_regime``.
     """
     part = called(dataset)
     calls = calls_of(part)
@@ -172,10 +173,13 @@ def _tables(part: Dataset, predictor: MarginCallPredictor) -> dict[str, FloatArr
     base, scale = part.size_base, part.size_scale
     novelty = predictor.novelty_of(part.x[:: len(HORIZONS)])[0]
     nobody: BoolArray = np.zeros(len(part), np.bool_)
-    out = {"model": call_amounts(predictor, part.x, base, scale, novelty, nobody)}
+    sizes = sizes_of(part)
+    out = {"model": call_amounts(predictor, part.x, base, scale, novelty, nobody, sizes)}
     plain = np.full_like(out["model"], np.nan)
     plain[:, :, AMOUNT_LEVELS.index(0.5)], plain[:, :, AMOUNT_LEVELS.index(0.9)] = predictor.size.quantiles(base, scale)
     out["overshoot"] = plain
+    if sizes is not None:
+        out["tabulated"] = sizes
     if all(name in part.extra for name in SIMULATED):
         out["prior"] = np.stack([part.extra[name] for name in SIMULATED], axis=2)
     return out

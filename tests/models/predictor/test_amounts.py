@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from models.errors import InputError
+from models.overshoot import AMOUNT_LEVELS
 from models.predictor.adaptive import AdaptiveLevels
-from models.predictor.amounts import AMOUNT_LEVELS, AmountModel, amount_scale
+from models.predictor.amounts import AmountModel, amount_scale
 from models.predictor.sizing import call_amounts
 from tests.models.predictor.bundles import predictor, rows
 
@@ -78,6 +79,25 @@ def test_json_round_trip_gives_the_same_bits(model):
     x, _ = rows(60, 2)
     base, scale = np.full(60, 3.0), np.full(60, 1.0)
     np.testing.assert_array_equal(copy.quantiles(x, base, scale), model.quantiles(x, base, scale))
+
+
+def test_where_it_starts_from_the_prior_the_start_is_added_to_its_quantiles():
+    plain = AmountModel(0.1 * np.ones((4, 3)), CONSTANT, from_prior=True)
+    base, scale = np.array([80.0]), np.array([20.0])
+    sizes = np.tile([50.0, 60.0, 90.0, 120.0, 200.0, 300.0, 900.0], (1, 4, 1))
+    found = plain.quantiles(None, base, scale, sizes=sizes)[0, 0]
+    up, down = np.log(200.0 / 90.0), np.log(90.0 / 50.0)
+    expected = 90.0 * np.exp(0.1 + np.array([-1.0 * down, -0.6 * down, -0.05 * down, 0.4 * up, up, 1.4 * up, 2.5 * up]))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    copy = AmountModel.from_dict(json.loads(json.dumps(plain.as_dict())))
+    np.testing.assert_array_equal(copy.quantiles(None, base, scale, sizes=sizes)[0, 0], found)
+    sizes[0, 1] = np.nan
+    assert np.isnan(plain.quantiles(None, base, scale, sizes=sizes)).all(axis=2).tolist() == [
+        [False, True, False, False]
+    ]
+    with pytest.raises(InputError, match="prior's quantiles"):
+        plain.quantiles(None, base, scale)
+    assert "from_prior" not in AmountModel(START, CONSTANT).as_dict()
 
 
 def test_bad_values_are_refused():
