@@ -63,10 +63,10 @@ def call_sizes(
     that of now.
     """
     require_sheets(book)
-    out = np.full((len(book), len(HORIZONS), len(AMOUNT_LEVELS)), np.nan)
+    out = np.empty((len(book), len(HORIZONS), len(AMOUNT_LEVELS)))
     arrays = (np.ascontiguousarray(a, np.float64) for a in (price, sigma, correlation, table.quantile))
     _fill(book.arrays, *arrays, out)
-    return np.maximum.accumulate(out, axis=2)
+    return out
 
 
 class Ray(NamedTuple):
@@ -104,6 +104,8 @@ def _fill(  # pragma: no cover - compiled
             _beyond(b, n, unit, price, nearest, table, best, out[n])
         elif live:
             _without_root(b, n, price, spread, ray.ratio, table[1], out[n])
+        else:
+            out[n] = np.nan
 
 
 @kernel
@@ -123,7 +125,8 @@ def _beyond(
             over = overshoot_at(table[side, h], abs(root) / ray.ratio[h], q)
             _move(price, ray, root + toward * over * hour)
             amount = unit_initial(b, u, k, b.account_initial_factor[n], ray.trial) - unit_equity(b, u, ray.trial)
-            out[h, q] = amount / ray.trial[coin] if coin >= 0 else amount
+            amount = amount / ray.trial[coin] if coin >= 0 else amount
+            out[h, q] = out[h, q - 1] if q > 0 and amount < out[h, q - 1] else amount
 
 
 @kernel

@@ -44,6 +44,9 @@ def benchmark(
     walk_forward: Annotated[
         bool, typer.Option("--walk-forward", help="Every test year (July to June) from 2021 on, not the last one.")
     ] = False,
+    leave_asset_out: Annotated[
+        bool, typer.Option("--leave-asset-out", help="Train without each asset in turn, and judge on its holders.")
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="About a minute: small samples that prove nothing.")] = False,
     peers: Annotated[
         str | None, typer.Option("--peers", help="histgb, logistic, xgboost, catboost, or none; all by default.")
@@ -56,10 +59,13 @@ def benchmark(
     """Compare margincast with baselines and peers: by known truth on a simulated market, by outcome on a real one."""
     from margincast.cli.inputs import names
     from margincast.cli.stages import stages
+    from models.errors import InputError
     from training.benchmark.output import write_benchmark
     from training.benchmark.peers import peer_names
     from training.benchmark.simulated import FULL, QUICK, simulated_track
 
+    if walk_forward and leave_asset_out:
+        raise InputError("--leave-asset-out", True, "no --walk-forward beside it: one at a time")
     chosen = () if peers == "none" else peer_names(names(peers))
     folder = _folder(market, track)
     found: dict[str, Any] = {}
@@ -70,7 +76,8 @@ def benchmark(
         panel = _panel(folder, assets, bar, venue)
         settings = _settings(ruleset, every, per_instant, seed, quick)
         with stages() as report:
-            found["real"] = _real(panel, settings, _periods(panel, start, cut, stop, walk_forward), chosen, report)
+            periods = _periods(panel, start, cut, stop, walk_forward)
+            found["real"] = _real(panel, settings, periods, chosen, report, leave_asset_out)
     for line in dict.fromkeys(line for part in found.values() for line in part["notes"]):
         note(f"note: {line}")
     if out is not None:
@@ -143,9 +150,14 @@ def _periods(panel: MarketPanel, start: str | None, cut: str | None, stop: str |
     return [Period(first, instant("--cut", cut) or middle, last)]
 
 
-def _real(panel: MarketPanel, settings: RealSettings, periods: list[Period], peers: Any, report: Any) -> dict[str, Any]:
+def _real(
+    panel: MarketPanel, settings: RealSettings, periods: list[Period], peers: Any, report: Any, leave_out: bool
+) -> dict[str, Any]:
     from training.benchmark.real import real_track, walk_forward_track
+    from training.benchmark.transfer import leave_asset_out_track
 
+    if leave_out:
+        return leave_asset_out_track(panel, periods[-1], settings, peers, report)
     if len(periods) > 1:
         return walk_forward_track(panel, periods, settings, peers, report)
     return real_track(panel, periods[0], settings, peers, report)
@@ -153,7 +165,12 @@ def _real(panel: MarketPanel, settings: RealSettings, periods: list[Period], pee
 
 def _show(found: dict[str, Any], markdown: bool) -> None:
     """Print the tables of every track."""
-    from training.benchmark.sheets import attainable_sheets, comparison_sheets, walk_forward_sheets
+    from training.benchmark.sheets import (
+        attainable_sheets,
+        comparison_sheets,
+        transfer_sheets,
+        walk_forward_sheets,
+    )
 
     if "simulated" in found:
         part = found["simulated"]
@@ -161,8 +178,9 @@ def _show(found: dict[str, Any], markdown: bool) -> None:
         _print("Simulated market, outcomes", comparison_sheets(part), markdown)
     if "real" in found:
         part = found["real"]
-        walk = walk_forward_sheets(part) if "periods" in part else []
-        _print(f"Real market, {', '.join(part['about']['test'])}", [*walk, *comparison_sheets(part)], markdown)
+        first = walk_forward_sheets(part) if "periods" in part else []
+        first += transfer_sheets(part) if "assets" in part else []
+        _print(f"Real market, {', '.join(part['about']['test'])}", [*first, *comparison_sheets(part)], markdown)
 
 
 def _print(heading: str, sheets: list[Sheet], markdown: bool) -> None:

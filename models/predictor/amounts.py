@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numba import njit
 
 from models.errors import InputError
 from models.overshoot import AMOUNT_LEVELS
@@ -49,8 +50,9 @@ def amount_scale(base: FloatArray, scale: FloatArray) -> FloatArray:
     >>> amount_scale(np.array([100.0, 0.0]), np.array([20.0, 0.0])).tolist()
     [120.0, nan]
     """
-    total = base + scale
-    return np.where(total > 0.0, total, np.nan)
+    total = np.asarray(base + scale, np.float64)
+    total[~(total > 0.0)] = np.nan
+    return total
 
 
 def log_sizes(sizes: FloatArray, base: FloatArray, scale: FloatArray) -> FloatArray:
@@ -68,8 +70,9 @@ def log_sizes(sizes: FloatArray, base: FloatArray, scale: FloatArray) -> FloatAr
     ndarray of float, shape (n, 4, 3)
         Log over `amount_scale` of the levels `BOOSTED`; NaN where not known.
     """
-    ratio = sizes[:, :, list(BOOSTED)] / amount_scale(base, scale)[:, None, None]
-    return np.asarray(np.log(np.maximum(ratio, _LEAST_RATIO)), np.float64)
+    out = np.empty((*sizes.shape[:2], len(BOOSTED)))
+    _log_ratio(sizes, amount_scale(base, scale), out)
+    return out
 
 
 def with_size(x: Float32Array, base: FloatArray, scale: FloatArray) -> Float32Array:
@@ -87,10 +90,9 @@ def with_size(x: Float32Array, base: FloatArray, scale: FloatArray) -> Float32Ar
     ndarray of float32, shape (n * 4, K + 1)
         The columns and the share.
     """
-    share = np.repeat(base / amount_scale(base, scale), len(HORIZONS))
     out = np.empty((len(x), x.shape[1] + 1), np.float32)
     out[:, :-1] = x
-    out[:, -1] = share
+    out[:, -1].reshape(-1, len(HORIZONS))[:] = (base / amount_scale(base, scale))[:, None]
     return out
 
 
@@ -164,9 +166,9 @@ class AmountModel:
         if x is not None and self.texts:
             for i in range(len(BOOSTED)):
                 q[:, :, i] += self._score(i, x).reshape(n, len(HORIZONS))
-        q = np.clip(q, -_MOST_LOG, _MOST_LOG)
-        middle = q[:, :, 1]
-        return middle, np.maximum(middle - q[:, :, 0], LEAST_SPREAD), np.maximum(q[:, :, 2] - middle, LEAST_SPREAD)
+        middle, below, above = np.empty((3, n, len(HORIZONS)))
+        _split(q, middle, below, above)
+        return middle, below, above
 
     def _score(self, i: int, x: Float32Array) -> FloatArray:
         flat = self.trees[i]
@@ -210,9 +212,9 @@ class AmountModel:
         middle, below, above = self.log_parts(columns, len(base), prior)
         factor = np.ones(len(base)) if wider is None else wider
         constant = self.constant if adaptive is None else adaptive.apply(self.constant)
-        spread = np.where(constant < 0.0, below[:, :, None], above[:, :, None]) * factor[:, None, None]
-        logs = np.clip(middle[:, :, None] + constant * spread, -2 * _MOST_LOG, 2 * _MOST_LOG)
-        return np.asarray(amount_scale(base, scale)[:, None, None] * np.exp(logs), np.float64)
+        out = np.empty((*middle.shape, constant.shape[1]))
+        _spread(middle, below, above, constant, factor, amount_scale(base, scale), out)
+        return out
 
     def as_dict(self) -> dict[str, Any]:
         """Give the fields for JSON."""
@@ -245,3 +247,53 @@ class AmountModel:
 
         trees = tuple(flatten_trees(lgb.Booster(model_str=text)) for text in texts)
         return cls(start, constant, texts, trees, from_prior)
+
+
+@njit(cache=True, nogil=True)
+def _log_ratio(sizes: FloatArray, total: FloatArray, out: FloatArray) -> None:  # pragma: no cover - compiled
+    """Logs of the levels `BOOSTED` over the scale, shape (n, 4, 3)."""
+    for i in range(out.shape[0]):
+        for h in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                ratio = sizes[i, h, BOOSTED[j]] / total[i]
+                out[i, h, j] = np.log(_LEAST_RATIO if ratio < _LEAST_RATIO else ratio)
+
+
+@njit(cache=True, nogil=True)
+def _split(  # pragma: no cover - compiled
+    q: FloatArray, middle: FloatArray, below: FloatArray, above: FloatArray
+) -> None:
+    """Middle and spreads of logs of shape (n, 4, 3), within bounds; NaN stays NaN."""
+    for i in range(q.shape[0]):
+        for h in range(q.shape[1]):
+            low, centre, high = _bound(q[i, h, 0]), _bound(q[i, h, 1]), _bound(q[i, h, 2])
+            middle[i, h] = centre
+            below[i, h] = LEAST_SPREAD if centre - low < LEAST_SPREAD else centre - low
+            above[i, h] = LEAST_SPREAD if high - centre < LEAST_SPREAD else high - centre
+
+
+@njit(cache=True, inline="always")
+def _bound(x: float) -> float:
+    return -_MOST_LOG if x < -_MOST_LOG else (_MOST_LOG if x > _MOST_LOG else x)
+
+
+@njit(cache=True, nogil=True)
+def _spread(  # pragma: no cover - compiled
+    middle: FloatArray,
+    below: FloatArray,
+    above: FloatArray,
+    constant: FloatArray,
+    factor: FloatArray,
+    total: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Amounts at each level, shape (n, 4, 7)."""
+    for i in range(out.shape[0]):
+        for h in range(out.shape[1]):
+            for level in range(out.shape[2]):
+                c = constant[h, level]
+                log = middle[i, h] + c * (below[i, h] if c < 0.0 else above[i, h]) * factor[i]
+                log = (
+                    -2.0 * _MOST_LOG if log < -2.0 * _MOST_LOG else (2.0 * _MOST_LOG if log > 2.0 * _MOST_LOG else log)
+                )
+                out[i, h, level] = total[i] * np.exp(log)

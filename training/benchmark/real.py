@@ -21,7 +21,16 @@ from training.scoring import evaluation_set
 from training.settings import Stage, TrainSettings
 from training.splits import to_ns
 
-__all__ = ["Period", "RealSettings", "Result", "real_track", "walk_forward_track", "years"]
+__all__ = [
+    "Period",
+    "RealSettings",
+    "Result",
+    "about_track",
+    "real_track",
+    "shared_extra",
+    "walk_forward_track",
+    "years",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ def real_track(
     """
     chosen = settings or RealSettings()
     found = _run(panel, period, chosen, peers, progress)
-    about = _about(panel, chosen, [period], found.dataset)
+    about = about_track(panel, chosen, [period], found.dataset)
     return plain({"about": about, "notes": found.notes, **compare(found.dataset, found.forecasts, panel)})
 
 
@@ -142,13 +151,13 @@ def walk_forward_track(
     """
     chosen = settings or RealSettings()
     found = [_run(panel, period, chosen, peers, progress) for period in periods]
-    whole = concatenate([replace(r.dataset, extra=_shared(r.dataset, found)) for r in found])
+    whole = concatenate([replace(r.dataset, extra=shared_extra(r.dataset, found)) for r in found])
     names = [name for name in found[0].forecasts if all(name in r.forecasts for r in found)]
     forecasts = {name: np.concatenate([r.forecasts[name] for r in found]) for name in names}
     each = {p.name: compare(r.dataset, r.forecasts, panel) for p, r in zip(periods, found, strict=True)}
     return plain(
         {
-            "about": _about(panel, chosen, periods, whole),
+            "about": about_track(panel, chosen, periods, whole),
             "notes": found[-1].notes,
             "periods": each,
             "crashes": leave_one_out(whole, forecasts[OURS], forecasts["B5"], panel),
@@ -194,12 +203,14 @@ def _run(
     return Result(dataset, found.forecasts(dataset), found.notes)
 
 
-def _shared(dataset: Dataset, found: Sequence[Result]) -> dict[str, FloatArray]:
+def shared_extra(dataset: Dataset, found: Sequence[Result]) -> dict[str, FloatArray]:
     """Extra columns that every period has."""
     return {name: column for name, column in dataset.extra.items() if all(name in r.dataset.extra for r in found)}
 
 
-def _about(panel: MarketPanel, settings: RealSettings, periods: Sequence[Period], dataset: Dataset) -> dict[str, Any]:
+def about_track(
+    panel: MarketPanel, settings: RealSettings, periods: Sequence[Period], dataset: Dataset
+) -> dict[str, Any]:
     return {
         "assets": list(panel.assets),
         "source": list(panel.source),

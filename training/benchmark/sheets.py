@@ -12,7 +12,7 @@ from training.evaluate.decisions import RATIOS
 from training.evaluate.segments import RANGE, SMALLEST
 from training.evaluate.table import horizon_name, interval
 
-__all__ = ["Sheet", "attainable_sheets", "comparison_sheets", "walk_forward_sheets"]
+__all__ = ["Sheet", "attainable_sheets", "comparison_sheets", "transfer_sheets", "walk_forward_sheets"]
 
 Found = Mapping[str, Any]
 
@@ -93,6 +93,32 @@ def walk_forward_sheets(found: Found) -> list[Sheet]:
     ]
     title = "Skill over the prior on each crash, which no model that is judged on it had seen, and without it [95%]"
     return [*out, Sheet(title, heads, crashes)]
+
+
+def transfer_sheets(found: Found) -> list[Sheet]:
+    """Lay out the skill on assets that were left out of the training.
+
+    Parameters
+    ----------
+    found : mapping
+        From `training.benchmark.transfer.leave_asset_out_track`.
+
+    Returns
+    -------
+    list of Sheet
+        One table.
+    """
+    columns = (
+        "asset left out", "forecasts", "called", "log loss", "pred/obs", "1 h", "4 h", "24 h", "72 h", "pooled",
+        "one position", "over P",
+    )  # fmt: skip
+    rows = []
+    for name, part in [*found["assets"].items(), ("all", found)]:
+        alone = interval(_known(part["one_position"])) if "one_position" in part else ""
+        over = {key: skill["pooled"] for key, skill in part["skill"].items()}
+        rows.append((*_year(name, part), alone, interval(_known(over["P"]))))
+    title = "Skill over B5, which has seen the asset, of models trained without it, on accounts that hold it [95%]"
+    return [Sheet(title, columns, rows)]
 
 
 def full_name(name: str) -> str:
