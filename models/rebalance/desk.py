@@ -98,7 +98,7 @@ class Desk:
                 Unreachable(item.move.kind, item.move.asset, item.move.symbol, p, 0.0, item.reason)
             )
         good = np.flatnonzero(self.before.good)
-        return [self._answer(int(i), plans.get(int(i), []), missed.get(int(i), [])) for i in good], self._failures()
+        return [self._answer(int(i), plans.get(int(i), []), missed.get(int(i), [])) for i in good], self.failures()
 
     def _searches(self) -> tuple[list[Search], list[_Refused]]:
         searches: list[Search] = []
@@ -106,7 +106,7 @@ class Desk:
         for i, weights in enumerate(self.weights):
             if weights is None:
                 continue
-            if self._over(i):
+            if self.over(i):
                 level = self.before.level[i]
                 moves, no = saving_moves(weights, float(level[_INITIAL] - level[_EQUITY]), self.policy)
                 refused += [_Refused(i, move, reason) for move, reason in no]
@@ -115,7 +115,8 @@ class Desk:
             searches += [Search(i, move) for move in moves if move.limit > 0]
         return searches, refused
 
-    def _over(self, i: int) -> bool:
+    def over(self, i: int) -> bool:
+        """Whether an account is called or its P is over the target."""
         called = self.before.state[i] >= STATES.index("call")
         return bool(called or self.before.p[i, self.target.column] > self.target.probability)
 
@@ -135,7 +136,7 @@ class Desk:
     def _enough(self, seen: Evaluation, owner: IntArray) -> BoolArray:
         """Under the target, and no worse than doing nothing (for accounts at risk) or than the release level."""
         before = self.before
-        over = np.array([self._over(i) if before.good[i] else False for i in range(len(self.accounts))])[owner]
+        over = np.array([self.over(i) if before.good[i] else False for i in range(len(self.accounts))])[owner]
         reached = seen.good & (seen.p[:, self.target.column] <= self.target.probability)
         lower = np.all(seen.p <= before.p[owner] + _SAME, axis=1) & (seen.state <= before.state[owner])
         uncalled = seen.state < STATES.index("call")
@@ -182,7 +183,7 @@ class Desk:
 
     def _answer(self, i: int, plans: list[Plan], missed: list[Unreachable]) -> Recommendation:
         plans = sorted(_distinct(plans), key=lambda plan: (plan.cost, plan.actions[0].haircut, plan.actions[0].value))
-        over = self._over(i)
+        over = self.over(i)
         return Recommendation(
             account_id=self.accounts[i].account_id,
             currency=self.accounts[i].currency,
@@ -195,7 +196,8 @@ class Desk:
             unreachable=tuple(missed),
         )
 
-    def _failures(self) -> list[Failure]:
+    def failures(self) -> list[Failure]:
+        """The accounts that could not be computed, and why."""
         known = {f.row for f in self.before.failures}
         unpriced = [int(i) for i in np.flatnonzero(~self.before.good) if int(i) not in known]
         extra = [Failure.from_error(self._missing(i), i, self.accounts[i].account_id) for i in unpriced]

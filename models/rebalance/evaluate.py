@@ -76,12 +76,16 @@ class Evaluator:
         Book to P(call), shape (m, 4). A book of options or scenario margin has its sheets.
     volatility : Volatility or None
         Implied volatility, and the rates of dynamic margin, of shape (n, A); None where options state their own.
+    certain_from : int
+        State (index into `models.margin.levels.STATES`) from which P is 1: that of a call unless `predict` answers for
+        another level.
     """
 
     assets: tuple[str, ...]
     prices: FloatArray
     predict: Predict
     volatility: Volatility | None = None
+    certain_from: int = STATES.index("call")
 
     def __call__(self, accounts: Sequence[Account], owner: IntArray) -> Evaluation:
         """Evaluate candidates, all in one call of the predictor.
@@ -104,19 +108,31 @@ class Evaluator:
         p, level = np.full((m, len(HORIZONS)), np.nan), np.full((m, 6), np.nan)
         gap, state = np.full(m, np.nan), np.full(m, -1, np.int64)
         if len(rows):
-            book = self._valued(book, [accounts[int(i)] for i in rows], owner[rows])
+            book = self.valued_at(book, [accounts[int(i)] for i in rows], owner[rows])
             exact = margin_levels(book, np.ascontiguousarray(self.prices[owner[rows]]))
             columns = (exact.equity, exact.maintenance, exact.call, exact.initial, exact.release, exact.call_amount)
             level[rows] = np.column_stack(columns)
             known = np.all(np.isfinite(level[rows]), axis=1)  # NaN without the volatility or rate that is needed
             gap[rows], state[rows] = exact.gap_call, np.where(known, exact.state, -1)
-            p[rows] = self._probability(book, gap[rows], state[rows])
+            p[rows] = self._probability(book, state[rows])
         return Evaluation(p, level, gap, state, tuple(failures))
 
-    def _valued(self, book: Book, accounts: Sequence[Account], owner: IntArray) -> Book:
-        """The book with its sheets, each account at the prices and volatilities of its owner.
+    def valued_at(self, book: Book, accounts: Sequence[Account], owner: IntArray) -> Book:
+        """Give a book its sheets, each account at the prices and volatilities of its owner.
 
-        Sheets are those of the positions: candidates that differ in collateral only share them.
+        Parameters
+        ----------
+        book : Book
+            m accounts.
+        accounts : sequence of Account, length m
+            The same as values: candidates that differ in collateral only share their sheets.
+        owner : ndarray of int, shape (m,)
+            Row of `prices` for each of them.
+
+        Returns
+        -------
+        Book
+            Itself where it needs no sheets.
         """
         if book.blocks is None:
             return book
@@ -132,11 +148,11 @@ class Evaluator:
         sheets = {name: getattr(full.arrays, name) for name in _SHEETS}
         return replace(book, arrays=book.arrays._replace(**sheets), blocks=full.blocks)
 
-    def _probability(self, book: Book, gap: FloatArray, state: IntArray) -> FloatArray:
-        """P(call): 1 in a call, the predictor's elsewhere, NaN for an account that could not be computed."""
+    def _probability(self, book: Book, state: IntArray) -> FloatArray:
+        """P: 1 where it has come about, the predictor's elsewhere, NaN for an account that could not be computed."""
         p = np.full((len(book), len(HORIZONS)), np.nan)
-        p[(state >= 0) & (gap < 0)] = 1.0
-        safe = np.flatnonzero((state >= 0) & (gap >= 0))
+        p[state >= self.certain_from] = 1.0
+        safe = np.flatnonzero((state >= 0) & (state < self.certain_from))
         if len(safe):
             p[safe] = self.predict(book if len(safe) == len(book) else book.take(safe))
         return p

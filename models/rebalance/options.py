@@ -12,7 +12,7 @@ from models.rebalance.policy import Policy
 from models.rebalance.quotes import Quotes
 from models.rebalance.weights import Weights
 
-__all__ = ["haircut_of", "releasing_moves", "saving_moves"]
+__all__ = ["gross_value", "haircut_of", "releasing_moves", "saving_moves"]
 
 _LIMIT = 3.0
 _LEAST_RATIO = 0.05
@@ -37,7 +37,7 @@ def saving_moves(weights: Weights, shortfall: float, policy: Policy) -> tuple[li
         Moves to search, and moves that are refused with the reason.
     """
     moves, refused = [], []
-    money = _LIMIT * _gross(weights.account, weights.quotes) + max(shortfall, 0.0)
+    money = _LIMIT * gross_value(weights.account, weights.quotes) + max(shortfall, 0.0)
     named = policy.eligible_assets is not None and "*" not in policy.eligible_assets
     for asset in _assets(weights, policy):
         debt = held(weights.account, asset, "owed") if weights.rules.borrows else 0.0
@@ -128,8 +128,21 @@ def _assets(weights: Weights, policy: Policy) -> list[str]:
     return list(dict.fromkeys(policy.eligible_assets))
 
 
-def _gross(account: Account, quotes: Quotes) -> float:
-    """Notional of the positions and value of the debts, account currency."""
+def gross_value(account: Account, quotes: Quotes) -> float:
+    """Add up the notional of the positions and the value of the debts.
+
+    Parameters
+    ----------
+    account : Account
+        The account.
+    quotes : Quotes
+        Prices.
+
+    Returns
+    -------
+    float
+        Account currency.
+    """
     total = sum(max(-item.quantity, 0.0) * quotes.own(item.asset) for item in account.collateral)
     for position in account.positions:
         instrument = parse_symbol(position.symbol)

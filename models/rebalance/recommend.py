@@ -17,7 +17,7 @@ from models.rebalance.policy import Policy
 from models.rebalance.target import Target
 from models.typing import FloatArray
 
-__all__ = ["recommend"]
+__all__ = ["market_rows", "price_rows", "recommend"]
 
 _CHUNK = 64
 
@@ -82,7 +82,7 @@ def recommend(
     5980.0
     """
     shape = (len(accounts), len(assets))
-    matrix, market = _rows("prices", prices, shape), _market(volatility, shape)
+    matrix, market = price_rows("prices", prices, shape), market_rows(volatility, shape)
     results: list[Recommendation] = []
     failures: list[Failure] = []
     for first in range(0, len(accounts), _CHUNK):
@@ -95,7 +95,7 @@ def recommend(
     return results, failures
 
 
-def _rows(name: str, values: FloatArray, shape: tuple[int, int]) -> FloatArray:
+def price_rows(name: str, values: FloatArray, shape: tuple[int, int]) -> FloatArray:
     """One row for each account."""
     found = np.asarray(values, np.float64)
     if found.shape not in (shape[1:], shape):
@@ -103,14 +103,14 @@ def _rows(name: str, values: FloatArray, shape: tuple[int, int]) -> FloatArray:
     return np.ascontiguousarray(np.broadcast_to(found, shape))
 
 
-def _market(volatility: Volatility | FloatArray | None, shape: tuple[int, int]) -> Volatility:
+def market_rows(volatility: Volatility | FloatArray | None, shape: tuple[int, int]) -> Volatility:
     """Implied volatility and margin rates of each account, NaN where none is given."""
     unknown = np.full(shape, np.nan)
     if volatility is None:
         return Volatility(unknown, margin_rate=unknown)
     given = volatility if isinstance(volatility, Volatility) else Volatility(volatility)
-    rate = unknown if given.margin_rate is None else _rows("volatility.margin_rate", given.margin_rate, shape)
-    return replace(given, level=_rows("volatility", given.level, shape), margin_rate=rate)
+    rate = unknown if given.margin_rate is None else price_rows("volatility.margin_rate", given.margin_rate, shape)
+    return replace(given, level=price_rows("volatility", given.level, shape), margin_rate=rate)
 
 
 def _part(market: Volatility, part: slice) -> Volatility:

@@ -1,1 +1,27 @@
-"""A whole desk at once: many accounts, assets and routes that share one inventory."""
+"""A whole desk at once: many accounts, assets and routes that share one inventory.
+
+`recommend_desk` takes accounts and a `models.rebalance.Policy` with places and routes, and gives a `DeskPlan`: what to
+send from where to whom, at the lowest cost and expected loss, within every limit; with a bound of how much better any
+plan could be, shadow prices, what binds where the target cannot be reached, and a certificate by the exact engine.
+"""
+
+from models.rebalance.joint.plan import (
+    AccountOutcome,
+    Certificate,
+    DeskPlan,
+    FrontPoint,
+    Relaxation,
+    Transfer,
+)
+from models.rebalance.joint.recommend import DeskRun, recommend_desk
+
+__all__ = [
+    "AccountOutcome",
+    "Certificate",
+    "DeskPlan",
+    "DeskRun",
+    "FrontPoint",
+    "Relaxation",
+    "Transfer",
+    "recommend_desk",
+]

@@ -1,0 +1,214 @@
+"""The values of a desk's plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.account import Account
+from models.rebalance.joint.network import Refusal
+from models.rebalance.plan import Kind, Levels
+from models.rebalance.policy import Policy
+from models.rebalance.target import Target
+
+__all__ = ["AccountOutcome", "Certificate", "DeskPlan", "FrontPoint", "Relaxation", "Transfer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One thing to send.
+
+    Parameters
+    ----------
+    route, source : str
+        Route and the place it starts from.
+    account_id : str
+        Who receives it.
+    kind : {"top_up", "repay"}
+        What it does there.
+    asset : str
+        What moves.
+    amount : float
+        Units that arrive.
+    fee : float
+        Units that leave the place on top.
+    value_usd, cost_usd : float
+        Dollars of the amount; fees, gas, impact, funding and opportunity cost.
+    arrives_minutes : float
+        Minutes until it has arrived at the confidence of the policy.
+    start_within_minutes : float or None
+        Last safe minute of this route to this account; None: beyond the last horizon.
+    stage : {"send", "ready"}
+        Whether it must leave now, or only be readied: its last safe minute is more than two hours away.
+    late : bool
+        Whether it may arrive after the call.
+    needs_approval : bool
+        Whether the route or the size asks for approval.
+    """
+
+    route: str
+    source: str
+    account_id: str
+    kind: Kind
+    asset: str
+    amount: float
+    fee: float
+    value_usd: float
+    cost_usd: float
+    arrives_minutes: float
+    start_within_minutes: float | None
+    stage: Literal["send", "ready"]
+    late: bool
+    needs_approval: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOutcome:
+    """One account before and after the plan.
+
+    Parameters
+    ----------
+    account_id : str
+        The account.
+    status : {"reached", "late", "short", "gives"}
+        Under the target; under it, but a transfer may come too late; still over it; gave collateral.
+    p_before, p_after : tuple of float, length 4
+        P(call) at the four horizons, by the full predictor.
+    levels_before, levels_after : Levels
+        The exact engine's levels, account currency.
+    short_usd : float
+        Dollars of collateral that it still lacks to the target.
+    """
+
+    account_id: str
+    status: Literal["reached", "late", "short", "gives"]
+    p_before: tuple[float, ...]
+    p_after: tuple[float, ...]
+    levels_before: Levels
+    levels_after: Levels
+    short_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What was checked of a plan after it was made.
+
+    Parameters
+    ----------
+    scenarios : int
+        Price scenarios in which the exact engine compared the accounts with and without the plan.
+    stress : tuple of float
+        Price factors of the scenarios: of all assets together, and of each asset alone.
+    worsened : tuple of str
+        Accounts that some scenario leaves in a worse state than doing nothing, or whose P rises.
+    missed : tuple of str
+        Accounts that the plan does not bring under the target.
+    sentence : str
+        The same in words.
+    """
+
+    scenarios: int
+    stress: tuple[float, ...]
+    worsened: tuple[str, ...]
+    missed: tuple[str, ...]
+    sentence: str
+
+    @property
+    def clean(self) -> bool:
+        """Whether no account ends worse and all are under the target."""
+        return not self.worsened and not self.missed
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """The smallest change of a limit, together with the others listed, that would let every account reach the target.
+
+    Parameters
+    ----------
+    limit : str
+        The limit, by name.
+    more : float
+        By how much: units of the asset for inventories and caps, dollars for shares, needs and the run, transfers for
+        numbers of moves.
+    """
+
+    limit: str
+    more: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """What another target would cost.
+
+    Parameters
+    ----------
+    probability : float
+        Target at the same horizon.
+    transfers_usd, total_usd : float
+        Dollars of the transfers, and with the losses that remain.
+    moved_usd : float
+        Dollars moved.
+    short_usd : float
+        Dollars of collateral that would lack.
+    """
+
+    probability: float
+    transfers_usd: float
+    total_usd: float
+    moved_usd: float
+    short_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeskPlan:
+    """What a desk should send now, for all accounts together.
+
+    Parameters
+    ----------
+    target : Target
+        What every account is to reach.
+    status : {"ok", "act", "cannot_reach"}
+        Nothing to do; the plan brings every account under the target; it does as much as can be done.
+    method : {"nothing", "milp", "greedy"}
+        Who found it.
+    transfers : tuple of Transfer
+        What to send, the most urgent first.
+    accounts : tuple of AccountOutcome
+        The accounts that take part.
+    cost_usd, transfers_usd, bound_usd, gap : float
+        Cost with the losses that remain; transfers alone; no plan costs less than the bound; relative distance.
+    timed_out : bool
+        Whether the solver ran out of time.
+    shadow : dict of str to float
+        Dollars that one more unit of each binding limit would save.
+    relaxations : tuple of Relaxation
+        Where the target cannot be reached: the binding limits and the smallest change.
+    refused : tuple of Refusal
+        What could not be used, and why.
+    certificate : Certificate
+        What was checked.
+    sentence : str
+        The plan in one paragraph.
+    accounts_after : tuple of Account
+        All accounts with the plan carried out.
+    policy_after : Policy
+        The policy with the inventory that is left.
+    """
+
+    target: Target
+    status: Literal["ok", "act", "cannot_reach"]
+    method: Literal["nothing", "milp", "greedy"]
+    transfers: tuple[Transfer, ...]
+    accounts: tuple[AccountOutcome, ...]
+    cost_usd: float
+    transfers_usd: float
+    bound_usd: float
+    gap: float
+    timed_out: bool
+    shadow: dict[str, float]
+    relaxations: tuple[Relaxation, ...]
+    refused: tuple[Refusal, ...]
+    certificate: Certificate
+    sentence: str
+    accounts_after: tuple[Account, ...]
+    policy_after: Policy

@@ -1,0 +1,127 @@
+"""A desk's plan in one paragraph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.rebalance.joint.plan import AccountOutcome, Relaxation, Transfer
+from models.rebalance.target import Target
+from models.rebalance.wording import number, percent, within
+
+__all__ = ["certificate_sentence", "desk_sentence", "transfer_words"]
+
+_SHOWN = 3
+
+
+def transfer_words(transfer: Transfer) -> str:
+    """Say what is sent.
+
+    Parameters
+    ----------
+    transfer : Transfer
+        One transfer.
+
+    Returns
+    -------
+    str
+        A clause.
+
+    Examples
+    --------
+    >>> transfer_words(Transfer("wire", "bank", "a", "top_up", "USD", 500.0, 0.0, 500.0, 1.0, 60.0, 90.0, "send",
+    ...     False, False))
+    '500 USD from bank to a by wire within 90 minutes'
+    """
+    when = "" if transfer.start_within_minutes is None else f" within {number(transfer.start_within_minutes)} minutes"
+    late = ", which may come too late" if transfer.late else ""
+    approval = ", once approved" if transfer.needs_approval else ""
+    where = f"from {transfer.source} to {transfer.account_id} by {transfer.route}"
+    return f"{number(transfer.amount)} {transfer.asset} {where}{when}{late}{approval}"
+
+
+def desk_sentence(
+    target: Target,
+    transfers: Sequence[Transfer],
+    accounts: Sequence[AccountOutcome],
+    cost: float,
+    relaxations: Sequence[Relaxation],
+    certificate: str,
+) -> str:
+    """Say what the plan is, what it does, and what it does not.
+
+    Parameters
+    ----------
+    target : Target
+        What every account is to reach.
+    transfers : sequence of Transfer
+        What is sent.
+    accounts : sequence of AccountOutcome
+        What becomes of the accounts.
+    cost : float
+        Dollars of the transfers.
+    relaxations : sequence of Relaxation
+        What would have to change.
+    certificate : str
+        What was checked.
+
+    Returns
+    -------
+    str
+        One paragraph.
+    """
+    goal = f"P(call within {within(target.horizon_minutes)}) of at most {percent(target.probability)}"
+    needy = [a for a in accounts if a.status != "gives"]
+    if not needy:
+        return f"Every account has {goal}: nothing is to be sent."
+    count = len(needy)
+    parts = [f"{count} account{'s are' if count > 1 else ' is'} over {goal}."]
+    if transfers:
+        shown = "; ".join(transfer_words(t) for t in transfers[:_SHOWN])
+        more = f"; and {len(transfers) - _SHOWN} more" if len(transfers) > _SHOWN else ""
+        parts.append(f"Send {shown}{more}, for {number(cost)} dollars in all.")
+    else:
+        parts.append("Nothing can be sent to them in time.")
+    short = [a for a in needy if a.status == "short"]
+    if short:
+        parts.append(_short_sentence(short, relaxations))
+    parts.append(certificate)
+    return " ".join(parts)
+
+
+def _short_sentence(short: Sequence[AccountOutcome], relaxations: Sequence[Relaxation]) -> str:
+    names = ", ".join(f"{a.account_id} ({number(a.short_usd)} dollars)" for a in short[:_SHOWN])
+    more = f" and {len(short) - _SHOWN} more" if len(short) > _SHOWN else ""
+    sentence = f"Still short: {names}{more}."
+    if not relaxations:
+        return sentence
+    changes = ", ".join(f"{r.limit} by {number(r.more)}" for r in relaxations[:_SHOWN])
+    rest = f" and {len(relaxations) - _SHOWN} more limits" if len(relaxations) > _SHOWN else ""
+    return f"{sentence} What binds, and would have to give way: {changes}{rest}."
+
+
+def certificate_sentence(scenarios: int, worsened: Sequence[str], missed: Sequence[str]) -> str:
+    """Say what was checked.
+
+    Parameters
+    ----------
+    scenarios : int
+        Price scenarios compared.
+    worsened, missed : sequence of str
+        Accounts that end worse, and that stay over the target.
+
+    Returns
+    -------
+    str
+        One or two sentences.
+
+    Examples
+    --------
+    >>> certificate_sentence(7, (), ())
+    'Re-priced by the engine in 7 price scenarios, no account ends worse than with no action.'
+    """
+    checked = f"Re-priced by the engine in {scenarios} price scenarios, "
+    if worsened:
+        text = f"{checked}these accounts may end worse than with no action: {', '.join(worsened)}."
+    else:
+        text = f"{checked}no account ends worse than with no action."
+    return f"{text} Over the target after the plan: {', '.join(missed)}." if missed else text
