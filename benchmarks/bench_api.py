@@ -1,7 +1,8 @@
 """The API under load, against ``mlflow models serve`` of the bare booster, in turns on one machine.
 
 Ours reads an account and answers margin, features, prior and four horizons; MLflow answers the four rows of the design
-matrix that are handed to it. Every round asks one server, then the other, over the same number of connections.
+matrix that are handed to it. The model is one that ``margincast train`` made on the simulated market. Every round asks
+one server, then the other, over the same number of connections.
 
 Run ``python -m benchmarks.bench_api [--no-mlflow] [--model FOLDER] [--connections 16] [--seconds 3] [--rounds 5]``.
 """
@@ -31,11 +32,9 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
-from features.build import FEATURE_NAMES, MONOTONE
+from features.build import FEATURE_NAMES
 from features.sources import simulate_market, write_panel
 from models.market import MarketPanel
-from models.predictor import MarginCallPredictor
-from models.prior import PriorModel
 
 ASSETS = ("BTC", "ETH", "SOL", "XRP", "LTC")
 LARGE = 1000
@@ -57,9 +56,9 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        panel = simulate_market(ASSETS, days=120, seed=1)
+        panel = simulate_market(ASSETS, days=400, seed=1)
         write_panel(panel, root / "market")
-        bundle = Path(options.model) if options.model else _bundle(panel, root / "bundle", options.trees)
+        bundle = Path(options.model) if options.model else _bundle(root)
         with _servers(root, bundle, options) as ports:
             targets = _targets(panel, ports)
             for target in targets:
@@ -73,8 +72,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--model", help="folder of a bundle; by default one of noise is made")
-    parser.add_argument("--trees", type=int, default=300)
+    parser.add_argument("--model", help="folder of a bundle; by default one is trained on the simulated market")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=5)
@@ -82,13 +80,14 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _bundle(panel: MarketPanel, folder: Path, trees: int) -> Path:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(20_000, len(FEATURE_NAMES))).astype(np.float32)
-    y = (x @ np.asarray(MONOTONE) + 3 * rng.normal(size=len(x)) > 0).astype(float)
-    settings = {"objective": "binary", "num_leaves": 31, "verbose": -1, "monotone_constraints": list(MONOTONE)}
-    booster = lgb.train(settings, lgb.Dataset(x, y), trees)
-    return MarginCallPredictor(booster, PriorModel.fit(panel), FEATURE_NAMES).save(folder)
+def _bundle(root: Path) -> Path:
+    """Train a model on the market of the servers, as a desk would."""
+    command = [Path(sys.executable).with_name("margincast"), "train", "--no-evaluate", "--every", "600"]
+    folders = ["--market", root / "market", "--out", root / "bundle", "--registry", root / "registry"]
+    subprocess.run(
+        [str(word) for word in (*command, *folders)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    return root / "bundle"
 
 
 @contextmanager

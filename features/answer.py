@@ -123,6 +123,16 @@ class Forecast:
         times = {name: getattr(self, name) for name in TIME_NAMES}
         return {**plain, **amounts, **times}
 
+    def table(self) -> FloatArray:
+        """Give the columns of an answer in the order of :meth:`figures`, shape (n, 4, 13)."""
+        levels = len(AMOUNT_LEVELS)
+        out = np.empty((*self.p_call.shape, levels + 6))
+        out[:, :, 0], out[:, :, 1], out[:, :, 2] = self.p_call, self.p_liquidation, self.prior
+        out[:, :, 3 : 3 + levels] = self.call_amount
+        for i, name in enumerate(TIME_NAMES):
+            out[:, :, 3 + levels + i] = getattr(self, name)
+        return out
+
 
 def flag_names(bits: int) -> list[str]:
     """Flags of one account in words.

@@ -192,7 +192,10 @@ class Moment:
 
     def _physics(self, book: Book, factors: tuple[FloatArray, ...]) -> FloatArray:
         """The prior's P(breach) of each level, shape (n, L, 4)."""
-        return self.prior.probability(book, self.price, self.state, np.column_stack(factors))
+        table = np.empty((len(book), len(factors)))
+        for i, k in enumerate(factors):
+            table[:, i] = k
+        return self.prior.probability(book, self.price, self.state, table)
 
     def _levels(
         self,

@@ -238,7 +238,7 @@ class Engine:
         moment = part.moment
         seen = moment.outlook(book, explain=explain)
         states, when = seen.state.tolist(), _when(moment.as_of)
-        table = np.stack([*seen.figures().values()], axis=-1).tolist()
+        table = seen.table().tolist()
         ages, bits = seen.age_minutes.tolist(), seen.flags.tolist()
         inputs = described(seen)
         times = [_when(ns) for ns in book.as_of.tolist()]

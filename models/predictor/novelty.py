@@ -49,7 +49,7 @@ def widening(novelty: FloatArray) -> FloatArray:
     >>> widening(np.array([0.2, 1.5, 40.0, np.nan])).tolist()
     [1.0, 1.5, 3.0, 1.0]
     """
-    return np.asarray(np.clip(np.nan_to_num(novelty, nan=1.0), 1.0, _WIDEST), np.float64)
+    return np.asarray(np.minimum(np.fmax(novelty, 1.0), _WIDEST), np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

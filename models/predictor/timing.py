@@ -68,7 +68,7 @@ class TimeModel:
         >>> expected[0].tolist(), bool(240 < low[1, 2] <= expected[1, 2] <= high[1, 2] <= 1440)
         ([60.0, 60.0, 60.0, 60.0], True)
         """
-        ends = np.column_stack([self.low, self.high])
+        ends = np.array([*zip(self.low, self.high, strict=True)])
         if adaptive is not None:
             ends = np.clip(ends + adaptive.shift, 0.0, 1.0)
         out = np.empty((3, *p.shape))

@@ -240,6 +240,7 @@ def test_a_model_with_amounts_gives_seven_quantiles(market: MarketPanel, predict
     np.testing.assert_array_equal(seen.time_to_call[2], 0.0)  # in a call already
     assert (seen.time_to_call[:2] >= 60).all()
     assert set(seen.figures()) == {"p_call", "p_liquidation", "prior", *AMOUNT_NAMES, *TIME_NAMES}
+    np.testing.assert_array_equal(seen.table(), np.stack([*seen.figures().values()], axis=-1))
     wide = forecast(book, market, replace(_watching(market, model, 1e-9, 2e-9), amounts=model.amounts))
     assert (wide.call_amount[:, :, 6] > seen.call_amount[:, :, 6]).all()
     np.testing.assert_allclose(wide.call_amount[:, :, 2], seen.call_amount[:, :, 2])
