@@ -13,6 +13,7 @@ NAMES = (
     "bench_options",
     "bench_scenarios",
     "bench_option_replay",
+    "bench_desk",
     "bench_api",
 )
 

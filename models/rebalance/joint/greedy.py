@@ -24,7 +24,7 @@ _DUST = 1e-9
 _LONGEST = 12
 
 
-def greedy(problem: DeskProblem, pool_price: FloatArray | None = None) -> FloatArray:
+def greedy(problem: DeskProblem, pool_price: FloatArray | None = None, quick: bool = False) -> FloatArray:
     """Serve each account with the best transfers that the others leave.
 
     Parameters
@@ -34,6 +34,8 @@ def greedy(problem: DeskProblem, pool_price: FloatArray | None = None) -> FloatA
     pool_price : ndarray, shape (K,), optional
         Dollars that one unit of each pool is worth to the other accounts, as a relaxation says: whoever takes it pays
         that much more in the choice of transfers, though not in the cost.
+    quick : bool
+        Whether one order and few pairs of transfers are enough, as where a solver follows.
 
     Returns
     -------
@@ -47,11 +49,11 @@ def greedy(problem: DeskProblem, pool_price: FloatArray | None = None) -> FloatA
     best, lowest = np.zeros(len(problem.arcs)), np.inf
     if not len(best):
         return best
-    for order in _orders(problem):
-        state = _State(problem, pool_price)
+    for order in _orders(problem)[: 1 if quick else None]:
+        state = _State(problem, pool_price, quick)
         for account in order.tolist():
             state.serve(account)
-        for _ in range(_PASSES if len(order) <= _FEW else 1):
+        for _ in range(1 if quick or len(order) > _FEW else _PASSES):
             if not any([state.serve(account) for account in order.tolist()]):
                 break
         seen = score(problem, state.amount)
@@ -76,7 +78,7 @@ def improved(problem: DeskProblem, amount: FloatArray) -> FloatArray:
     ndarray, shape (R,)
         Amounts that cost no more.
     """
-    state = _State(problem, None)
+    state = _State(problem, None, True)
     state.amount[:] = amount
     short = score(problem, amount).short
     order = _orders(problem)[0]
@@ -111,11 +113,11 @@ class _Left:
 class _State:
     """Amounts so far."""
 
-    def __init__(self, problem: DeskProblem, pool_price: FloatArray | None) -> None:
+    def __init__(self, problem: DeskProblem, pool_price: FloatArray | None, quick: bool) -> None:
         self.problem = problem
         prices = np.zeros(len(problem.pools.name)) if pool_price is None else pool_price
         self.price = np.where(problem.arcs.pool >= 0, prices[np.maximum(problem.arcs.pool, 0)], 0.0)
-        small = len(problem.accounts) <= _FEW
+        small = len(problem.accounts) <= _FEW and not quick
         self.pairs, self.most_arcs = (_PAIRS, _ARCS) if small else (_PAIRS // 2, _ARCS // 4)
         self.amount = np.zeros(len(problem.arcs))
         a = problem.arcs

@@ -225,6 +225,19 @@ class DeskProblem:
         """Whether the number of transfers is limited."""
         return self.max_moves is not None or self.max_moves_per_account is not None
 
+    def useful(self) -> FloatArray:
+        """Added equity beyond which one more dollar saves less than any transfer costs, shape (n,)."""
+        a, c, n = self.arcs, self.curves, len(self.accounts)
+        cheapest = np.full(n, np.inf)
+        np.minimum.at(cheapest, a.account, a.rate / a.value)
+        saved = -np.diff(c.loss, axis=1) / np.maximum(np.diff(c.value, axis=1), 1e-300)
+        pays = saved > cheapest[:, None]
+        last = np.where(pays.any(axis=1), pays.shape[1] - np.argmax(pays[:, ::-1], axis=1), 0)
+        given = np.zeros(n)  # what an account gives on to others must come in as well
+        inside = self.pools.account >= 0
+        np.add.at(given, self.pools.account[inside], (self.pools.free * self.pools.value)[inside])
+        return np.maximum(c.need, c.value[np.arange(n), last]) + given
+
     def with_arcs(self, rows: IntArray) -> DeskProblem:
         """The problem with some of its arcs."""
         return replace(self, arcs=self.arcs.take(rows))
@@ -232,6 +245,30 @@ class DeskProblem:
     def with_need(self, need: FloatArray) -> DeskProblem:
         """The problem with other needs."""
         return replace(self, curves=replace(self.curves, need=need))
+
+    def among(self, chosen: IntArray, rows: IntArray, kept: FloatArray) -> DeskProblem:
+        """The problem of some accounts, all givers among them, with what others keep taken off the limits."""
+        place = np.full(len(self.accounts), -1)
+        place[chosen] = np.arange(len(chosen))
+        arcs, curves, giver = self.arcs.take(rows), self.curves, self.pools.account
+        free = np.maximum(self.pools.free - self.drawn(kept), 0.0)
+        moves = None if self.max_moves is None else self.max_moves - int((kept > 0).sum())
+        run = None if self.max_run_value is None else self.max_run_value - float((kept * self.arcs.price).sum())
+        slots = np.flatnonzero(place[self.slots.account] >= 0)
+        slot_at = np.full(len(self.slots.name), -1)
+        slot_at[slots] = np.arange(len(slots))
+        columns = {name: getattr(self.slots, name)[slots] for name in ("room", "share", "held", "total")}
+        names = tuple(self.slots.name[i] for i in slots.tolist())
+        return replace(
+            self,
+            arcs=replace(arcs, account=place[arcs.account], slot=slot_at[arcs.slot]),
+            pools=replace(self.pools, free=free, account=np.where(giver >= 0, place[giver], -1)),
+            slots=Slots(names, place[self.slots.account[slots]], **columns),
+            curves=Curves(curves.value[chosen], curves.loss[chosen], curves.need[chosen]),
+            accounts=tuple(self.accounts[i] for i in chosen.tolist()),
+            max_moves=moves,
+            max_run_value=run,
+        )
 
     def added(self, amount: FloatArray) -> FloatArray:
         """Equity that amounts add to each account, less what it gives, dollars, shape (n,)."""

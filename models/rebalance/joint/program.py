@@ -91,7 +91,7 @@ def coarse_steps(problem: DeskProblem) -> IntArray:
     return np.flatnonzero((a.step > 0) & (a.most <= COARSE * a.step) & (len(a) <= MANY))
 
 
-def build_program(problem: DeskProblem, whole: bool = True, elastic: bool = False) -> Program:
+def build_program(problem: DeskProblem, whole: bool = True, elastic: bool = False, counted: bool = True) -> Program:
     """Lay a problem out.
 
     Parameters
@@ -104,6 +104,9 @@ def build_program(problem: DeskProblem, whole: bool = True, elastic: bool = Fals
     elastic : bool
         Whether accounts may fall short of their needs; then the shortfall is all that is minimised.
 
+    counted : bool
+        Whether coarse lots are whole numbers as well, see `coarse_steps`.
+
     Returns
     -------
     Program
@@ -111,7 +114,7 @@ def build_program(problem: DeskProblem, whole: bool = True, elastic: bool = Fals
     """
     a, n = problem.arcs, len(problem.accounts)
     pieces, arcs, points = len(a.piece_arc), len(a), problem.curves.value.shape[1] - 1
-    lots = coarse_steps(problem) if whole else np.empty(0, np.int64)
+    lots = coarse_steps(problem) if whole and counted else np.empty(0, np.int64)
     column = {"piece": 0, "use": pieces}
     column["lot"] = pieces + (arcs if whole else 0)
     column["equity"] = column["lot"] + len(lots)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -18,27 +18,30 @@ from models.margin.valuation import Volatility
 from models.rebalance.desk import Desk
 from models.rebalance.effects import apply_move
 from models.rebalance.evaluate import Evaluation, Evaluator, Predict
-from models.rebalance.joint.carry_out import accounts_after, policy_after, scenario_factors, worse_in_scenarios
-from models.rebalance.joint.network import Link, Network, Refusal, build_arcs, links_of
-from models.rebalance.joint.plan import AccountOutcome, Certificate, DeskPlan, FrontPoint, Transfer
-from models.rebalance.joint.problem import DeskProblem
-from models.rebalance.joint.relax import smallest_relaxation
+from models.rebalance.joint.carry_out import accounts_after, scenario_factors, worse_in_scenarios
+from models.rebalance.joint.network import Link, Refusal, build_arcs, links_of
+from models.rebalance.joint.plan import DeskPlan, FrontPoint
+from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.solve import Solution, solve
-from models.rebalance.joint.wording import certificate_sentence, desk_sentence
+from models.rebalance.joint.telling import tell, tell_nothing
 from models.rebalance.joint.worth import Worth, measure, money_move
 from models.rebalance.moves import Move
 from models.rebalance.plan import last_safe_minute
 from models.rebalance.policy import Policy
 from models.rebalance.recommend import market_rows, price_rows
 from models.rebalance.target import Target
-from models.typing import FloatArray, IntArray
+from models.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["DeskRun", "recommend_desk"]
 
-_REPAIRS = 4
-_MARGIN = 0.995
+_REPAIRS = 8
 _LEAST_QUALITY = 0.05
-_LEAD = 120.0
+_STEP = 1.01
+_DUST = 0.1
+_RESOLVED = 1e-3
+"""Differences of P that a prior of some two thousand paths can tell."""
+_FIRST = 0.6
+"""Share of the time left that one solution may take: others may have to follow."""
 _EQUITY, _RELEASE = 0, 4
 _LEVELS_CALL = STATES.index("call")
 
@@ -97,6 +100,22 @@ def recommend_desk(
     return run.plan(time_limit, gap), run.failures
 
 
+@dataclass(slots=True, eq=False)
+class Course:
+    """What a plan has learnt.
+
+    Parameters
+    ----------
+    scale : ndarray, shape (n,)
+        By how much each need is raised.
+    closed : ndarray of bool, shape (R,)
+        Links that take no part.
+    """
+
+    scale: FloatArray
+    closed: BoolArray
+
+
 class DeskRun:
     """One desk at one instant: what is asked of the predictor is asked once, for any number of plans.
 
@@ -132,7 +151,6 @@ class DeskRun:
         self.givers = self._givers()
         self.refused: list[Refusal] = []
         self.links: list[Link] = []
-        self.quality: dict[tuple[int, str], float] = {}
         if len(self.needy):
             self._measure()
 
@@ -155,13 +173,20 @@ class DeskRun:
     def _measure(self) -> None:
         asked = (self.accounts, self.weights, self.before, self.evaluate, self.target, self.policy.limits)
         self.worth: Worth = measure(*asked, self.needy, self.givers)
-        last = {int(i): self._last_safe(int(i)) for i in self.needy}
+        last = {int(i): self.last_safe(int(i)) for i in self.needy}
         self.links, self.refused = links_of(
             self.accounts, self.weights, self.needy.tolist(), last, self.policy, self.now
         )
-        self.quality = self._qualities()
+        quality = self._qualities()
+        self.network = build_arcs(
+            self.links, self.worth.owner.tolist(), self.accounts, self.worth.curves, self.policy, self.weights, quality
+        )
+        pairs = [(x.account, x.asset) for x in self.network.links]
+        self.weak = np.array([quality.get(pair, 1.0) < _LEAST_QUALITY for pair in pairs], np.bool_)
+        self.late = np.array([x.late for x in self.network.links], np.bool_)
 
-    def _last_safe(self, i: int) -> float:
+    def last_safe(self, i: int) -> float:
+        """Minute by which collateral must have arrived; inf where there is none."""
         called = bool(self.before.state[i] >= _LEVELS_CALL)
         found = last_safe_minute(self.before.p[i], self.target, called)
         return math.inf if found is None else found
@@ -182,7 +207,7 @@ class DeskRun:
         found = {}
         for (row, asset, _, _), need, p in zip(pairs, goal, seen.p[:, self.target.column].tolist(), strict=True):
             does = self.worth.equivalent(place[row], 1.0 if math.isnan(p) else p) / max(need, 1e-300)
-            found[row, asset] = min(max(does, 0.0), 1.0)
+            found[row, asset] = min(max(does, 0.5 * _LEAST_QUALITY), 1.0)
         return found
 
     def plan(self, time_limit: float = 5.0, gap: float = 0.001) -> DeskPlan:
@@ -199,54 +224,60 @@ class DeskRun:
             Certified, or with what could not be certified in words.
         """
         if not len(self.needy):
-            return self._nothing()
+            return tell_nothing(self)
         end = time.monotonic() + time_limit
-        scale, banned, quality = np.ones(len(self.worth.owner)), set[int](), dict(self.quality)
+        course = Course(np.ones(len(self.worth.owner)), self.weak | self.late)
+        found = self._solve(self.problem(course), end, time_limit, gap)
+        short = found.short > 0
+        if short.any() and self._open_late(course, short):
+            found = self._solve(self.problem(course), end, time_limit, gap)
+        amount = found.amount
         for turn in range(_REPAIRS):
-            network, problem = self._problem(self._open(banned, None), scale, quality)
-            found = self._solve(problem, end, time_limit, gap)
-            late = self._too_short(found)
-            if late and any(x.late for x in self.links):
-                network, problem = self._problem(self._open(banned, late), scale, quality)
-                found = self._solve(problem, end, time_limit, gap)
-            after = accounts_after(self.accounts, network, found.amount)
+            after = accounts_after(self.accounts, self.network, amount)
             seen = self.evaluate(after, np.arange(len(after)))
             worse, count = self._worse(after, seen)
-            again = self._amend(network, problem, found, seen, worse, scale, banned, quality)
-            if not again or turn == _REPAIRS - 1:
+            again = self._amend(course, amount, seen, worse)
+            if not len(again) or turn == _REPAIRS - 1:
                 break
-        return self._told(network, problem, found, after, seen, worse, count)
+            amount = self._again(course, amount, again, end, time_limit, gap)
+        priced = score(self.problem(Course(np.ones(len(self.worth.owner)), course.closed)), amount)
+        told = replace(found, amount=amount, cost=priced.cost, transfers=priced.transfers, short=priced.short)
+        return tell(self, told, after, seen, worse, count)
+
+    def problem(self, course: Course | None = None) -> DeskProblem:
+        """Give what the optimiser is asked; first of all, with the transfers that arrive on time."""
+        course = course or Course(np.ones(len(self.worth.owner)), self.weak | self.late)
+        worth, arcs = self.worth, self.network.arcs
+        need = np.where(worth.reached > 0, worth.curves.need, np.minimum(worth.curves.need, 0.0))
+        curves = replace(worth.curves, need=need * np.where(need > 0, course.scale, 1.0))
+        arcs = replace(arcs, most=np.where(course.closed, 0.0, arcs.most))
+        limits = self.policy.limits
+        names = tuple(self.accounts[i].account_id for i in worth.owner.tolist())
+        most = limits.max_moves, limits.max_moves_per_account, limits.max_run_value
+        return DeskProblem(arcs, self.network.pools, self.network.slots, curves, names, *most)
 
     def _solve(self, problem: DeskProblem, end: float, time_limit: float, gap: float) -> Solution:
-        left = max(end - time.monotonic(), 0.1 * time_limit) if time_limit > 0 else 0.0
+        left = max(_FIRST * (end - time.monotonic()), 0.02 * time_limit) if time_limit > 0 else 0.0
         return solve(problem, left, gap)
 
-    def _open(self, banned: set[int], late_for: set[int] | None) -> list[Link]:
-        """Links that take part: on time, or to accounts that nothing else can save."""
-        late = late_for or set()
-        return [
-            x
-            for x in self.links
-            if x.giver not in banned and x.account not in banned and (not x.late or x.account in late)
-        ]
+    def _open_late(self, course: Course, short: BoolArray) -> bool:
+        """Open the transfers that may come too late to accounts that nothing else can save; whether there are any."""
+        opened = self.late & ~self.weak & short[self.network.arcs.account]
+        course.closed &= ~opened
+        return bool(opened.any())
 
-    def _problem(
-        self, links: Sequence[Link], scale: FloatArray, quality: dict[tuple[int, str], float]
-    ) -> tuple[Network, DeskProblem]:
-        worth = self.worth
-        good = {key: q for key, q in quality.items() if q < _LEAST_QUALITY}
-        useful = [x for x in links if (x.account, x.asset) not in good]
-        need = np.where(worth.reached > 0, worth.curves.need, 0.0)
-        curves = replace(worth.curves, need=need * np.where(need > 0, scale, 1.0))
-        owner = worth.owner.tolist()
-        network = build_arcs(useful, owner, self.accounts, curves, self.policy, self.weights, quality)
-        limits = self.policy.limits
-        names = tuple(self.accounts[i].account_id for i in owner)
-        most = limits.max_moves, limits.max_moves_per_account, limits.max_run_value
-        return network, DeskProblem(network.arcs, network.pools, network.slots, curves, names, *most)
-
-    def _too_short(self, found: Solution) -> set[int]:
-        return {int(self.worth.owner[k]) for k in np.flatnonzero(found.short > 0)}
+    def _again(
+        self, course: Course, amount: FloatArray, places: IntArray, end: float, time_limit: float, gap: float
+    ) -> FloatArray:
+        """Plan some accounts anew while the others keep what they have."""
+        problem = self.problem(course)
+        givers = np.arange(len(self.needy), len(self.worth.owner))
+        chosen = np.unique(np.concatenate([places, givers]))
+        mine = np.isin(self.network.arcs.account, chosen)
+        rows, out = np.flatnonzero(mine), np.where(mine, 0.0, amount)
+        left = max(0.5 * (end - time.monotonic()), 0.02 * time_limit) if time_limit > 0 else 0.0
+        out[rows] = solve(problem.among(chosen, rows, out), left, gap).amount
+        return out
 
     def _worse(self, after: Sequence[Account], seen: Evaluation) -> tuple[set[int], int]:
         """Rows that end worse than with no action, and the number of scenarios asked."""
@@ -260,7 +291,7 @@ class DeskRun:
         p, q, column = self.before.p, seen.p, self.target.column
         for i in moved.tolist():
             if i in self.needy:
-                risen = bool(np.any(q[i] > p[i] + 1e-12)) or not seen.good[i]
+                risen = bool(np.any(q[i] > p[i] + _RESOLVED)) or not seen.good[i]
             else:
                 risen = not seen.good[i] or bool(q[i, column] > self.target.probability)
             if risen:
@@ -280,133 +311,48 @@ class DeskRun:
         used |= np.array([a in names for a in self.evaluate.assets], np.bool_)
         return np.flatnonzero(used)
 
-    def _amend(
-        self, network: Network, problem: DeskProblem, found: Solution, seen: Evaluation, worse: set[int],
-        scale: FloatArray, banned: set[int], quality: dict[tuple[int, str], float],
-    ) -> bool:  # fmt: skip
-        """Learn from what the predictor says of the plan; whether it has to be made again."""
-        changed = bool(worse - banned)
-        banned |= worse
-        added = problem.added(found.amount)
+    def _amend(self, course: Course, amount: FloatArray, seen: Evaluation, worse: set[int]) -> IntArray:
+        """Learn from what the predictor says of the plan; places of the accounts to plan anew."""
+        problem, again = self.problem(course), []
+        added = problem.added(amount)
         for k, row in enumerate(self.worth.owner.tolist()):
             p = float(seen.p[row, self.target.column])
-            missed = (
-                p > self.target.probability and k < len(self.needy) and self.worth.reached[k] and not found.short[k]
-            )
-            if not missed or row in banned:
-                continue
-            share = self.worth.equivalent(k, p) / max(float(added[k]), 1e-300)
-            used = {
-                network.links[r].asset
-                for r in np.flatnonzero((found.amount > 0) & (network.arcs.account == k)).tolist()
-            }
-            money = money_move_asset(self, row)
-            for asset in used - {money}:
-                quality[row, asset] = quality.get((row, asset), 1.0) * min(max(share, 0.2), _MARGIN)
-            if used <= {money}:
-                scale[k] *= 1.0 + max(1.0 - share, 1.0 - _MARGIN)
-            changed = True
-        return changed
+            needs = k < len(self.needy) and bool(self.worth.reached[k])
+            met = added[k] >= problem.curves.need[k] * (1 - 1e-6)
+            if row in worse:
+                again += self._close(course, amount, k, row)
+            elif needs and met and p > self.target.probability:
+                if not self._drop_dust(course, amount, k, float(added[k])):
+                    real = self.worth.equivalent(k, p)
+                    course.scale[k] *= max(_STEP, min(float(added[k]) / max(real, 1e-300), 2.0)) * 1.001
+                again.append(k)
+        return np.array(again, np.int64)
 
-    def _told(
-        self, network: Network, problem: DeskProblem, found: Solution, after: list[Account], seen: Evaluation,
-        worse: set[int], count: int,
-    ) -> DeskPlan:  # fmt: skip
-        transfers = self._transfers(network, found.amount)
-        outcomes = self._outcomes(found, seen, transfers)
-        missed = tuple(o.account_id for o in outcomes if o.status == "short")
-        names = tuple(self.accounts[i].account_id for i in sorted(worse))
-        sentence = certificate_sentence(count, names, missed)
-        certificate = Certificate(count, self.policy.limits.stress, names, missed, sentence)
-        relaxed = smallest_relaxation(self._wished(problem)) if missed else ()
-        return DeskPlan(
-            target=self.target,
-            status="cannot_reach" if missed else "act",
-            method=found.method,
-            transfers=transfers,
-            accounts=outcomes,
-            cost_usd=found.cost,
-            transfers_usd=found.transfers,
-            bound_usd=found.bound,
-            gap=found.gap,
-            timed_out=found.timed_out,
-            shadow=found.shadow,
-            relaxations=relaxed,
-            refused=tuple(self.refused),
-            certificate=certificate,
-            sentence=desk_sentence(self.target, transfers, outcomes, found.transfers, relaxed, sentence),
-            accounts_after=tuple(after),
-            policy_after=policy_after(self.policy, network, found.amount),
-        )
+    def _close(self, course: Course, amount: FloatArray, k: int, row: int) -> list[int]:
+        """Close what was sent to an account that ends worse, coins first, and what it gave; places to plan anew."""
+        arcs, coins = self.network.arcs, self._coins(amount, row)
+        mine = (arcs.account == k) & np.array([x.asset in coins or not coins for x in self.network.links], np.bool_)
+        gave = np.array([x.giver == row for x in self.network.links], np.bool_)
+        new = (mine | gave) & ~course.closed & (amount > 0)
+        course.closed |= mine | gave
+        return [int(place) for place in np.unique(arcs.account[new])]
 
-    def _wished(self, problem: DeskProblem) -> DeskProblem:
-        """The problem with the needs as they are, also of accounts that no money can bring to the target."""
-        return problem.with_need(np.where(self.worth.reached > 0, problem.curves.need, self.worth.curves.need))
+    def _drop_dust(self, course: Course, amount: FloatArray, k: int, added: float) -> bool:
+        """Close coins that are a small part of what an account gets, and change its kind; whether there were any."""
+        arcs, row = self.network.arcs, int(self.worth.owner[k])
+        coins = self._coins(amount, row)
+        part = (arcs.account == k) & np.array([x.asset in coins for x in self.network.links], np.bool_) & (amount > 0)
+        if not part.any() or float((amount * arcs.value)[part].sum()) > _DUST * added:
+            return False
+        course.closed |= part
+        return True
 
-    def _transfers(self, network: Network, amount: FloatArray) -> tuple[Transfer, ...]:
-        cost, limits = network.arcs.transfer_cost(amount), self.policy.limits
-        out = []
-        for k in np.flatnonzero(amount > 0).tolist():
-            link, units = network.links[k], float(amount[k])
-            last = self._last_safe(link.account)
-            start = None if math.isinf(last) else max(last - link.arrives, 0.0)
-            value = units * link.price
-            above = limits.approval_above is not None and value > limits.approval_above
-            fee = units * (network.arcs.draw[k] - 1.0) + network.arcs.fixed_units[k]
-            out.append(
-                Transfer(
-                    route=link.route.name,
-                    source=link.route.source,
-                    account_id=self.accounts[link.account].account_id,
-                    kind=link.kind,
-                    asset=link.asset,
-                    amount=units,
-                    fee=float(fee),
-                    value_usd=value,
-                    cost_usd=float(cost[k]),
-                    arrives_minutes=link.arrives,
-                    start_within_minutes=start,
-                    stage="ready" if start is None or start > _LEAD else "send",
-                    late=link.late,
-                    needs_approval=link.route.needs_approval or above,
-                )
-            )
-        return tuple(
-            sorted(
-                out,
-                key=lambda t: (math.inf if t.start_within_minutes is None else t.start_within_minutes, -t.value_usd),
-            )
-        )
-
-    def _outcomes(self, found: Solution, seen: Evaluation, transfers: Sequence[Transfer]) -> tuple[AccountOutcome, ...]:
-        late = {t.account_id for t in transfers if t.late}
-        out = []
-        for k, row in enumerate(self.worth.owner.tolist()):
-            name, p = self.accounts[row].account_id, float(seen.p[row, self.target.column])
-            if k >= len(self.needy):
-                if np.array_equal(seen.level[row], self.before.level[row]):
-                    continue
-                status, short = "gives", 0.0
-            else:
-                over = not seen.good[row] or p > self.target.probability or seen.state[row] >= _LEVELS_CALL
-                status = "short" if over else "late" if name in late else "reached"
-                short = self._still_short(k, p) if over else 0.0
-            levels = self.before.levels(row), seen.levels(row)
-            chances = self.before.probabilities(row), seen.probabilities(row)
-            out.append(AccountOutcome(name, status, *chances, *levels, short))  # type: ignore[arg-type]
-        return tuple(out)
-
-    def _still_short(self, k: int, p: float) -> float:
-        """Dollars of money that would still be needed, by the curve of P."""
-        return max(float(self.worth.curves.need[k]) - self.worth.equivalent(k, p), 0.0)
-
-    def _nothing(self) -> DeskPlan:
-        certificate = Certificate(0, self.policy.limits.stress, (), (), "No account changes.")
-        sentence = desk_sentence(self.target, (), (), 0.0, (), "")
-        return DeskPlan(
-            self.target, "ok", "nothing", (), (), 0.0, 0.0, 0.0, 0.0, False, {}, (), (), certificate, sentence,
-            tuple(self.accounts), self.policy,
-        )  # fmt: skip
+    def _coins(self, amount: FloatArray, row: int) -> set[str]:
+        """Assets sent to an account that are not the money by which its need is measured."""
+        own = self.weights[row]
+        money = "" if own is None else money_move(own, 0.0).asset
+        used = [self.network.links[r] for r in np.flatnonzero(amount > 0).tolist()]
+        return {link.asset for link in used if link.account == row} - {money}
 
     def front(self, probabilities: Sequence[float], time_limit: float = 1.0, gap: float = 0.01) -> list[FrontPoint]:
         """Cost against P: the same desk at other targets of the same horizon.
@@ -426,18 +372,11 @@ class DeskRun:
         """
         if not len(self.needy):
             return [FrontPoint(p, 0.0, 0.0, 0.0, 0.0) for p in probabilities]
-        network, problem = self._problem(self._open(set(), None), np.ones(len(self.worth.owner)), self.quality)
-        out = []
+        problem, out = self.problem(), []
         needy = np.arange(len(self.worth.owner)) < len(self.needy)
         for probability in probabilities:
             wanted = np.where(needy & (self.worth.reached > 0), self.worth.need_at(probability), problem.curves.need)
             found = solve(problem.with_need(wanted), time_limit, gap)
-            moved = float((found.amount * network.arcs.price).sum())
+            moved = float((found.amount * problem.arcs.price).sum())
             out.append(FrontPoint(probability, found.transfers, found.cost, moved, float(found.short.sum())))
         return out
-
-
-def money_move_asset(run: DeskRun, row: int) -> str:
-    """Asset by which money is measured at an account."""
-    own = run.weights[row]
-    return "" if own is None else money_move(own, 0.0).asset

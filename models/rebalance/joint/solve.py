@@ -12,16 +12,24 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import vstack
 
 from models.rebalance.joint.greedy import greedy, improved
+from models.rebalance.joint.prices import price_bound, tolls
 from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.program import MANY, Program, build_program, coarse_steps
 from models.typing import BoolArray, FloatArray
 
-__all__ = ["Solution", "solve"]
+__all__ = ["Solution", "solve", "solve_plainly"]
 
 Method = Literal["nothing", "milp", "greedy"]
 _FEWEST = (2, 8)
 _OPTIMAL, _STOPPED, _INFEASIBLE = 0, 1, 2
 _TIGHT = 1e-7
+_PRICING = 0.4
+"""Share of the time that may go to the bound from prices."""
+_POLISHING = 0.35
+"""Share of what is left that one round of the whole problem may take where it is large."""
+_AROUND = 10
+_WAYS = 8
+_TURN = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +108,28 @@ def solve(problem: DeskProblem, time_limit: float, gap: float, clock: Callable[[
     return replace(found, amount=amount, shadow=_shadow(problem, amount) if time_limit > 0 else {})
 
 
+def solve_plainly(problem: DeskProblem, time_limit: float, gap: float) -> Solution:
+    """Give the whole problem to the solver as it is: the yardstick of `solve`.
+
+    Parameters
+    ----------
+    problem : DeskProblem
+        The problem.
+    time_limit, gap : float
+        Seconds, and the relative distance to the bound that is good enough.
+
+    Returns
+    -------
+    Solution
+        What it found in its time; nothing is sent where it found nothing.
+    """
+    program = build_program(problem)
+    found = _mixed(program, time_limit, gap)
+    amount = np.zeros(len(problem.arcs)) if found.x is None else program.amounts(found.x, problem)
+    bound = -np.inf if found.mip_dual_bound is None else found.mip_dual_bound + program.constant
+    return _scored(problem, amount, bound, "milp", found.status == _STOPPED)
+
+
 def _solved(problem: DeskProblem, end: float, gap: float, clock: Callable[[], float]) -> Solution:
     found = _solve_needs(problem, end, gap, clock)
     if found is not None:
@@ -112,15 +142,22 @@ def _solved(problem: DeskProblem, end: float, gap: float, clock: Callable[[], fl
 
 
 def _tightened(problem: DeskProblem) -> DeskProblem:
-    """Largest sizes no larger than what a pool or a cap lets through, on the grid; the closer, the better the bound."""
+    """Largest sizes no larger than what limits let through and what can pay; the closer, the better the bound."""
     a = problem.arcs
     inside = np.maximum(a.pool, 0)
     pool = np.where(a.pool >= 0, (problem.pools.free[inside] - a.fixed_units) / a.draw, np.inf)
     run = np.inf if problem.max_run_value is None else problem.max_run_value / np.maximum(a.price, 1e-300)
-    most = np.maximum(np.minimum(np.minimum(a.most, pool), np.minimum(problem.slots.room[a.slot], run)), 0.0)
-    count = np.divide(most, a.step, out=np.zeros_like(most), where=a.step > 0)
-    most = np.where(a.step > 0, np.floor(count + 1e-9) * a.step, most)
+    useful = _on_grid(problem.useful()[a.account] / a.value, a.step, np.ceil)
+    limit = np.minimum(np.minimum(pool, problem.slots.room[a.slot]), run)
+    most = np.maximum(np.minimum(np.minimum(a.most, np.maximum(useful, a.least)), limit), 0.0)
+    most = _on_grid(most, a.step, np.floor)
     return replace(problem, arcs=replace(a, most=np.where(most < a.least * (1 - 1e-12), 0.0, most)))
+
+
+def _on_grid(amount: FloatArray, step: FloatArray, rounding: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    count = np.divide(amount, step, out=np.zeros_like(amount), where=step > 0)
+    snap = -1e-9 if rounding is np.ceil else 1e-9
+    return np.where(step > 0, rounding(count + snap) * step, amount)
 
 
 def _scored(
@@ -130,55 +167,121 @@ def _scored(
     return Solution(amount, seen.cost, seen.transfers, bound, seen.short, method, timed_out)
 
 
+@dataclass(slots=True, eq=False)
+class _Best:
+    """The best plan so far, and the best bound."""
+
+    problem: DeskProblem
+    gap: float
+    bound: float
+    amount: FloatArray | None = None
+    cost: float = np.inf
+    method: Method = "greedy"
+    timed_out: bool = False
+
+    def offer(self, amount: FloatArray, method: Method) -> None:
+        """Take amounts that break nothing, meet every need and cost less."""
+        seen = score(self.problem, amount)
+        if not seen.broken and not seen.short.any() and seen.cost < self.cost:
+            self.amount, self.cost, self.method = amount, seen.cost, method
+
+    @property
+    def good_enough(self) -> bool:
+        """Whether the bound is near enough."""
+        return self.amount is not None and self.cost - self.bound <= self.gap * abs(self.cost) + _TIGHT
+
+    def kept(self, penalty: FloatArray, lowest: float) -> BoolArray:
+        """Transfers that may still be part of a better plan, shape (R,)."""
+        if self.amount is None:
+            return penalty < np.inf
+        return penalty <= self.cost - lowest + _TIGHT * max(1.0, abs(self.cost))
+
+
 def _solve_needs(problem: DeskProblem, end: float, gap: float, clock: Callable[[], float]) -> Solution | None:
     """The best plan that meets every need; None where there is none, or none was found."""
     relaxed = build_program(problem, whole=False)
     lower = _linear(relaxed)
     if lower is None:
         return None
-    bound, penalty = lower.fun + relaxed.constant, _penalties(problem, relaxed, lower)
-    guided = fallback = greedy(problem, _pool_prices(problem, relaxed, lower))
-    best, cost = _usable(problem, guided)
-    vertex, price = _usable(problem, _rounded(problem, relaxed.amounts(lower.x, problem)))
-    best, cost = (vertex, price) if price < cost else (best, cost)
-    if best is None or cost - bound > gap * abs(cost):
-        fallback = greedy(problem)
-        plain, price = _usable(problem, fallback)
-        best, cost = (plain, price) if price < cost else (best, cost)
-    kept = penalty <= cost - bound + _TIGHT * max(1.0, abs(cost)) if best is not None else penalty < np.inf
-    timed_out, certain = False, bound
-    for most in _sizes(problem, kept):
-        if best is not None and cost - certain <= gap * abs(cost) + _TIGHT:
-            break
-        inside = kept & _cheapest(problem, penalty, most)
-        rows = np.flatnonzero(inside)
+    lowest, penalty = lower.fun + relaxed.constant, _penalties(problem, relaxed, lower)
+    best = _Best(problem, gap, lowest)
+    best.offer(_rounded(problem, relaxed.amounts(lower.x, problem)), "milp")
+    price = _pool_prices(problem, relaxed, lower)
+    best.offer(greedy(problem, price, quick=True), "greedy")
+    rank = penalty
+    if not best.good_enough:
+        now = clock()
+        priced = price_bound(problem, price, best.cost, now + _PRICING * max(end - now, 0.0), clock)
+        best.bound = max(best.bound, priced.bound)
+        best.offer(greedy(problem, priced.price, quick=True), "greedy")
+        rank = tolls(problem, priced.price)
+    solved = _polish(problem, best, penalty, lowest, rank, end, clock)
+    if best.amount is not None and not best.good_enough and not solved:
+        _search_around(problem, best, rank, end, clock)
+    if best.amount is None:
+        return None
+    return _scored(problem, best.amount, min(best.bound, best.cost), best.method, best.timed_out)
+
+
+def _polish(
+    problem: DeskProblem, best: _Best, penalty: FloatArray, lowest: float, rank: FloatArray, end: float,
+    clock: Callable[[], float],
+) -> bool:  # fmt: skip
+    """Solve in whole numbers with few transfers of each account, then with more; whether all of them were solved."""
+    solved = False
+    kept = best.kept(penalty, lowest)
+    for most in _sizes(kept):
         left = end - clock()
-        if left <= 0:
-            timed_out = True
+        if best.good_enough:
             break
-        amount, inner, late = _whole(problem.with_arcs(rows), left, gap)
-        timed_out |= late
-        certain = max(certain, min(inner, bound + float(np.min(penalty[kept & ~inside], initial=np.inf))))
+        if left <= 0:
+            best.timed_out = True
+            break
+        inside = kept & _cheapest(problem, rank, most)
+        rows = np.flatnonzero(inside)
+        share = 1.0 if len(kept) <= MANY else _POLISHING
+        amount, inner, late = _whole(problem.with_arcs(rows), share * left, best.gap)
+        best.timed_out |= late
+        solved = bool(inside[kept].all()) and not late
+        others = lowest + float(np.min(penalty[kept & ~inside], initial=np.inf))
+        best.bound = max(best.bound, min(inner, others))
         if amount is not None:
             whole = np.zeros(len(problem.arcs))
             whole[rows] = amount
-            checked, price = _usable(problem, whole)
-            if checked is not None and price < cost:
-                best, cost = checked, price
-                kept &= penalty <= cost - bound + _TIGHT * max(1.0, abs(cost))
-    if best is None:
-        return None
-    method: Method = "greedy" if best is fallback or best is guided else "milp"
-    return _scored(problem, best, min(certain, cost), method, timed_out)
+            best.offer(whole, "milp")
+            kept &= best.kept(penalty, lowest)
+    return solved
 
 
-def _usable(problem: DeskProblem, amount: FloatArray) -> tuple[FloatArray | None, float]:
-    """The amounts and their cost where they break nothing."""
-    seen = score(problem, amount)
-    return (amount, seen.cost) if not seen.broken and not seen.short.any() else (None, np.inf)
+def _search_around(problem: DeskProblem, best: _Best, rank: FloatArray, end: float, clock: Callable[[], float]) -> None:
+    """Plan some accounts anew while the others keep what they have, as long as there is time."""
+    rng = np.random.default_rng(0)
+    accounts = np.unique(problem.arcs.account)
+    always = np.unique(problem.pools.account[problem.pools.account >= 0])
+    cheap = _cheapest(problem, rank, _WAYS)
+    while not best.good_enough and best.amount is not None:
+        left = end - clock()
+        if left <= 0.05:
+            return
+        first = rng.choice(accounts)
+        used = best.amount > 0
+        pools = problem.arcs.pool[(problem.arcs.account == first) & (used | cheap)]
+        near = np.unique(problem.arcs.account[used & np.isin(problem.arcs.pool, pools)])
+        size = min(_AROUND, len(accounts))
+        chosen = rng.permutation(near)[: size - 1]
+        chosen = np.unique(
+            np.concatenate([[first], chosen, rng.choice(accounts, max(size - len(chosen) - 1, 0)), always])
+        )
+        mine = np.isin(problem.arcs.account, chosen)
+        rows = np.flatnonzero(mine & (cheap | used))
+        kept = np.where(mine, 0.0, best.amount)
+        amount, _, _ = _whole(problem.among(chosen, rows, kept), min(_TURN, left), 2e-3, counted=False)
+        if amount is not None:
+            kept[rows] = amount
+            best.offer(kept, "milp")
 
 
-def _sizes(problem: DeskProblem, kept: BoolArray) -> list[int]:
+def _sizes(kept: BoolArray) -> list[int]:
     """Transfers of each account that take part, round by round: few, more, all."""
     if int(kept.sum()) <= MANY:
         return [len(kept)]
@@ -191,7 +294,7 @@ def _cheapest(problem: DeskProblem, penalty: FloatArray, most: int) -> BoolArray
     owner = problem.arcs.account[order]
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order)) - np.searchsorted(owner, owner)
-    return np.asarray((place < most) | (penalty <= 0), np.bool_)
+    return np.asarray(place < most, np.bool_)
 
 
 def _linear(program: Program) -> Any:
@@ -234,10 +337,12 @@ def _penalties(problem: DeskProblem, program: Program, found: Any) -> FloatArray
     return np.maximum(np.minimum(at_least, at_most), 0.0)
 
 
-def _whole(problem: DeskProblem, seconds: float, gap: float) -> tuple[FloatArray | None, float, bool]:
+def _whole(
+    problem: DeskProblem, seconds: float, gap: float, counted: bool = True
+) -> tuple[FloatArray | None, float, bool]:
     """Amounts in whole numbers, rounded to fine steps; the bound of the solver; whether it ran out of time."""
     reserved = _reserve(problem)
-    program = build_program(reserved)
+    program = build_program(reserved, counted=counted)
     found = _mixed(program, seconds, gap / 2)
     if found.status == _INFEASIBLE:
         return None, np.inf, False

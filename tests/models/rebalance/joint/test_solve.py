@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from models.rebalance.joint.greedy import greedy
+from models.rebalance.joint.prices import price_bound
 from models.rebalance.joint.problem import Arcs, Curves, DeskProblem, Pools, Slots, score
+from models.rebalance.joint.program import build_program
 from models.rebalance.joint.solve import solve
 from tests.models.rebalance.joint.desks import exhaustive, random_desk, scarce
 
@@ -82,6 +85,49 @@ def test_steps_minima_and_money_hold_on_every_transfer(seed: int, share: float, 
     for pool, free in enumerate(desk.pools.free):
         assert amount[a.pool == pool].sum() <= free + 1e-9
     assert desk.added(amount).sum() <= (amount * a.price).sum() + 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, level=st.floats(0.0, 0.2), above=st.floats(0.0, 0.5))
+def test_prices_bound_every_plan(seed: int, level: float, above: float) -> None:
+    desk = random_desk(seed)
+    best, _ = exhaustive(desk)
+    if np.isfinite(best):
+        start = np.full(len(desk.pools.name), level) * desk.pools.price
+        found = price_bound(desk, start, best * (1 + above), np.inf, lambda: 0.0)
+        assert found.bound <= best + 1e-6
+        assert np.all(found.price >= 0)
+
+
+def test_prices_find_a_better_bound_than_the_relaxation_where_fixed_costs_weigh() -> None:
+    desk = one_account(fixed=3.0)
+    desk = replace(desk, arcs=replace(desk.arcs, most=np.array([60.0, 200.0])))
+    relaxed = build_program(desk, whole=False)
+    lower = linprog_bound(desk)
+    assert relaxed.constant > 0
+    found = price_bound(desk, np.zeros(2), 9.0, np.inf, lambda: 0.0)
+    assert lower < found.bound <= solve(desk, SECONDS, GAP).cost + 1e-9
+
+
+def linprog_bound(desk: DeskProblem) -> float:
+    """Return the bound of the relaxation, laid out here."""
+    program = build_program(desk, whole=False)
+    rows = LinearConstraint(program.matrix, program.row_low, program.row_high)
+    return float(milp(program.cost, bounds=Bounds(program.low, program.high), constraints=rows).fun + program.constant)
+
+
+def test_a_part_of_a_desk_sees_what_the_others_leave() -> None:
+    desk = random_desk(5)
+    amount = solve(desk, SECONDS, GAP).amount
+    mine = desk.arcs.account == 0
+    kept = np.where(mine, 0.0, amount)
+    part = desk.among(np.array([0]), np.flatnonzero(mine), kept)
+    assert part.pools.free == pytest.approx(np.maximum(desk.pools.free - desk.drawn(kept), 0.0))
+    again = solve(part, SECONDS, GAP)
+    whole = kept.copy()
+    whole[mine] = again.amount
+    assert score(desk, whole).broken == ()
+    assert score(desk, whole).cost == pytest.approx(score(desk, amount).cost, rel=1e-4)
 
 
 def one_account(**more: float) -> DeskProblem:

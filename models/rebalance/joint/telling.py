@@ -1,0 +1,168 @@
+"""What a finished plan says: transfers, outcomes, limits that bind, and the certificate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.account import Account
+from models.margin.levels import STATES
+from models.rebalance.evaluate import Evaluation
+from models.rebalance.joint.carry_out import policy_after
+from models.rebalance.joint.plan import AccountOutcome, Certificate, DeskPlan, Transfer
+from models.rebalance.joint.problem import DeskProblem
+from models.rebalance.joint.relax import smallest_relaxation
+from models.rebalance.joint.solve import Solution
+from models.rebalance.joint.wording import certificate_sentence, desk_sentence
+from models.typing import FloatArray
+
+if TYPE_CHECKING:
+    from models.rebalance.joint.recommend import DeskRun
+
+__all__ = ["tell", "tell_nothing"]
+
+_LEAD = 120.0
+_LEVELS_CALL = STATES.index("call")
+
+
+def tell(
+    run: DeskRun, found: Solution, after: list[Account], seen: Evaluation, worse: set[int], count: int
+) -> DeskPlan:
+    """Put a plan and what was checked of it into words and values.
+
+    Parameters
+    ----------
+    run : DeskRun
+        The desk.
+    found : Solution
+        Amounts of its links, with their bound.
+    after : list of Account
+        The accounts with the plan carried out.
+    seen : Evaluation
+        The same as the predictor and the engine see them.
+    worse : set of int
+        Rows of the accounts that end worse than with no action.
+    count : int
+        Scenarios asked.
+
+    Returns
+    -------
+    DeskPlan
+        The plan.
+    """
+    transfers = _transfers(run, found.amount)
+    outcomes = _outcomes(run, seen, transfers)
+    missed = tuple(o.account_id for o in outcomes if o.status == "short")
+    names = tuple(run.accounts[i].account_id for i in sorted(worse))
+    sentence = certificate_sentence(count, names, missed)
+    certificate = Certificate(count, run.policy.limits.stress, names, missed, sentence)
+    relaxed = smallest_relaxation(_wished(run)) if missed else ()
+    return DeskPlan(
+        target=run.target,
+        status="cannot_reach" if missed else "act",
+        method=found.method,
+        transfers=transfers,
+        accounts=outcomes,
+        cost_usd=found.cost,
+        transfers_usd=found.transfers,
+        bound_usd=found.bound,
+        gap=found.gap,
+        timed_out=found.timed_out,
+        shadow=found.shadow,
+        relaxations=relaxed,
+        refused=tuple(run.refused),
+        certificate=certificate,
+        sentence=desk_sentence(run.target, transfers, outcomes, found.transfers, relaxed, sentence),
+        accounts_after=tuple(after),
+        policy_after=policy_after(run.policy, run.network, found.amount),
+    )
+
+
+def _wished(run: DeskRun) -> DeskProblem:
+    """The problem with the needs as they are, also of accounts that no money can bring to the target."""
+    return run.problem().with_need(run.worth.curves.need)
+
+
+def _transfers(run: DeskRun, amount: FloatArray) -> tuple[Transfer, ...]:
+    network, limits = run.network, run.policy.limits
+    cost = network.arcs.transfer_cost(amount)
+    out = []
+    for k in np.flatnonzero(amount > 0).tolist():
+        link, units = network.links[k], float(amount[k])
+        last = run.last_safe(link.account)
+        start = None if math.isinf(last) else max(last - link.arrives, 0.0)
+        value = units * link.price
+        above = limits.approval_above is not None and value > limits.approval_above
+        fee = units * (network.arcs.draw[k] - 1.0) + network.arcs.fixed_units[k]
+        out.append(
+            Transfer(
+                route=link.route.name,
+                source=link.route.source,
+                account_id=run.accounts[link.account].account_id,
+                kind=link.kind,
+                asset=link.asset,
+                amount=units,
+                fee=float(fee),
+                value_usd=value,
+                cost_usd=float(cost[k]),
+                arrives_minutes=link.arrives,
+                start_within_minutes=start,
+                stage="ready" if start is None or start > _LEAD else "send",
+                late=link.late,
+                needs_approval=link.route.needs_approval or above,
+            )
+        )
+    return tuple(sorted(out, key=_urgency))
+
+
+def _urgency(transfer: Transfer) -> tuple[float, float]:
+    start = transfer.start_within_minutes
+    return math.inf if start is None else start, -transfer.value_usd
+
+
+def _outcomes(run: DeskRun, seen: Evaluation, transfers: Sequence[Transfer]) -> tuple[AccountOutcome, ...]:
+    late = {t.account_id for t in transfers if t.late}
+    out = []
+    for k, row in enumerate(run.worth.owner.tolist()):
+        name, p = run.accounts[row].account_id, float(seen.p[row, run.target.column])
+        if k >= len(run.needy):
+            if np.array_equal(seen.level[row], run.before.level[row]):
+                continue
+            status, short = "gives", 0.0
+        else:
+            over = not seen.good[row] or p > run.target.probability or seen.state[row] >= _LEVELS_CALL
+            status = "short" if over else "late" if name in late else "reached"
+            short = _still_short(run, k, p) if over else 0.0
+        levels = run.before.levels(row), seen.levels(row)
+        chances = run.before.probabilities(row), seen.probabilities(row)
+        out.append(AccountOutcome(name, status, *chances, *levels, short))  # type: ignore[arg-type]
+    return tuple(out)
+
+
+def _still_short(run: DeskRun, k: int, p: float) -> float:
+    """Dollars of money that would still be needed, by the curve of P."""
+    return max(float(run.worth.curves.need[k]) - run.worth.equivalent(k, p), 0.0)
+
+
+def tell_nothing(run: DeskRun) -> DeskPlan:
+    """Say that every account is under the target.
+
+    Parameters
+    ----------
+    run : DeskRun
+        The desk.
+
+    Returns
+    -------
+    DeskPlan
+        Without transfers.
+    """
+    certificate = Certificate(0, run.policy.limits.stress, (), (), "No account changes.")
+    sentence = desk_sentence(run.target, (), (), 0.0, (), "")
+    return DeskPlan(
+        run.target, "ok", "nothing", (), (), 0.0, 0.0, 0.0, 0.0, False, {}, (), (), certificate, sentence,
+        tuple(run.accounts), run.policy,
+    )  # fmt: skip
