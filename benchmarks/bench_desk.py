@@ -122,7 +122,7 @@ def _plan(moment: Moment, accounts: list[Account], policy: Policy, gap: float) -
         f"{len(accounts)} accounts, {len(run.needy)} over the target, {len(run.links)} possible transfers: "
         f"{end - start:.2f} s in all ({asked - start:.2f} s to ask the predictor), {plan.status} by {plan.method}, "
         f"{len(plan.transfers)} transfers, cost {plan.cost_usd:,.1f} of which transfers {plan.transfers_usd:,.1f}, "
-        f"gap {plan.gap:.2%}, {len(plan.certificate.missed)} missed, "
+        f"gap {plan.gap or 0.0:.2%}, {len(plan.certificate.missed)} missed, "
         f"{len(plan.certificate.worsened)} worsened in {plan.certificate.scenarios} scenarios"
     )
     return run

@@ -51,6 +51,8 @@ class Accounts:
         Whether the request was one account and not a list.
     explain : bool
         Whether the answer shall say why P(call) differs from the prior.
+    desk : bool
+        Whether they are to be planned together.
     """
 
     accounts: list[Account]
@@ -58,6 +60,7 @@ class Accounts:
     failures: list[Failure]
     single: bool
     explain: bool = False
+    desk: bool = False
 
 
 def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
@@ -104,8 +107,8 @@ def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
         return _decode_list(fields["accounts"], max_accounts)
 
 
-def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Target, Policy | None]:
-    """Read ``{"accounts": [...]}`` or ``{"account": {...}}`` with ``target`` and ``policy``, or one account.
+def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Target | None, Policy | None]:
+    """Read ``{"accounts": [...]}`` or ``{"account": {...}}`` with target, policy and desk, or one account.
 
     Parameters
     ----------
@@ -116,8 +119,8 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
 
     Returns
     -------
-    tuple of (Accounts, Target, Policy or None)
-        Target is 0.01@1440 where none is given.
+    tuple of (Accounts, Target or None, Policy or None)
+        None where the request does not say.
 
     Raises
     ------
@@ -126,23 +129,24 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
     """
     fields = _envelope(body)
     if "account_id" in fields:
-        return decode_accounts(body, max_accounts), Target(), None
-    known = ("accounts", "account", "target", "policy")
+        return decode_accounts(body, max_accounts), None, None
+    known = ("accounts", "account", "target", "policy", "desk")
     for name in fields:
         if name not in known:
             _unknown(name, ", ".join(known))
     if ("accounts" in fields) == ("account" in fields):
         raise ProblemError(422, "invalid_input", "Give either 'accounts' (a list) or 'account' (one).", "accounts")
-    target = parse_target(_part(_text, fields["target"], "target")) if "target" in fields else Target()
+    target = parse_target(_part(_text, fields["target"], "target")) if "target" in fields else None
     policy = _part(_policy, fields["policy"], "policy") if "policy" in fields else None
+    desk = _part(_flag, fields["desk"], "desk") if "desk" in fields else False
     if "account" in fields:
         account = _part(_account, fields["account"], "account")
         try:
             validate_account(account)
         except InputError as error:
             raise ProblemError(422, error.code, str(error), f"account.{error.field}") from None
-        return Accounts([account], [0], [], True), target, policy
-    return _decode_list(fields["accounts"], max_accounts), target, policy
+        return Accounts([account], [0], [], True, desk=desk), target, policy
+    return replace(_decode_list(fields["accounts"], max_accounts), desk=desk), target, policy
 
 
 def _envelope(body: bytes) -> dict[str, msgspec.Raw]:

@@ -24,17 +24,19 @@ from models.market import MarketPanel
 from models.predictor.fallback import Fallback
 from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
+from models.rebalance.joint import recommend_desk
 from models.typing import HORIZONS, MINUTE_NS, BoolArray
 from serving.decode import Accounts
 from serving.explained import described, explanations
 from serving.model_source import Model
 from serving.problems import ProblemError
-from serving.schemas import AccountPrediction, Market, PredictionResponse, RecommendationResponse, Row
+from serving.schemas import AccountPrediction, DeskResponse, Market, PredictionResponse, RecommendationResponse, Row
 
 __all__ = ["Engine"]
 
 _MOMENTS = 16
 _SMALL = 16
+DESK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,46 @@ class Engine:
             model_version=self.model.version,
             market=self.market(),
             recommendations=[result for _, result in sorted(found, key=lambda pair: pair[0])],
+            failures=sorted(failures, key=lambda f: f.row),
+        )
+
+    def recommend_desk(self, request: Accounts, target: Target | None, policy: Policy) -> DeskResponse:
+        """Plan all accounts together, on the market that was known at their latest instant.
+
+        Parameters
+        ----------
+        request : Accounts
+            The accounts.
+        target : Target or None
+            What every account is to reach; that of the policy where None.
+        policy : Policy
+            Places, routes and limits.
+
+        Returns
+        -------
+        DeskResponse
+            The plan, and the accounts that could not be computed.
+
+        Raises
+        ------
+        ProblemError
+            If the accounts are on more than one bar of the market.
+        """
+        failures = list(request.failures)
+        parts = self._parts(request, failures)
+        if len(parts) != 1:
+            detail = f"as_of: expected the accounts of a desk on one bar of the market, was {len(parts)}"
+            raise ProblemError(422, "invalid_input", detail, "as_of")
+        moment, accounts = parts[0].moment, parts[0].accounts
+        market = moment.volatility(_dynamic(accounts, moment.assets))
+        plan, bad = recommend_desk(
+            accounts, moment.assets, moment.price, moment.p_call, policy, target, None, market, DESK_SECONDS
+        )
+        failures += [_at(f, parts[0].rows[f.row]) for f in bad]
+        return DeskResponse(
+            model_version=self.model.version,
+            market=self.market(),
+            plan=plan,
             failures=sorted(failures, key=lambda f: f.row),
         )
 

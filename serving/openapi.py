@@ -21,6 +21,7 @@ _TYPES: tuple[Any, ...] = (
     schemas.PredictionResponse,
     schemas.RecommendationRequest,
     schemas.RecommendationResponse,
+    schemas.DeskResponse,
     schemas.ModelList,
     schemas.Ready,
     schemas.Problem,
@@ -62,13 +63,15 @@ def body_of(*names: str) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema, "example": EXAMPLE}}}
 
 
-def json_answer(name: str, media_type: str = "application/json") -> dict[str, Any]:
+def json_answer(name: str, *others: str, media_type: str = "application/json") -> dict[str, Any]:
     """Describe a JSON answer.
 
     Parameters
     ----------
     name : str
         Name of the type.
+    *others : str
+        Names of other types that it may be.
     media_type : str
         Its media type.
 
@@ -82,7 +85,8 @@ def json_answer(name: str, media_type: str = "application/json") -> dict[str, An
     >>> json_answer("Ready")["description"]
     'Ready'
     """
-    return {"description": name, "content": {media_type: {"schema": _ref(name)}}}
+    schema = {"oneOf": [_ref(one) for one in (name, *others)]} if others else _ref(name)
+    return {"description": " or ".join((name, *others)), "content": {media_type: {"schema": schema}}}
 
 
 def text_answer() -> dict[str, Any]:
@@ -119,7 +123,7 @@ def problem_answers(*statuses: int) -> dict[str, Any]:
     >>> list(problem_answers(400, 422))
     ['400', '422']
     """
-    return {str(s): json_answer("Problem", PROBLEM_TYPE) for s in statuses}
+    return {str(s): json_answer("Problem", media_type=PROBLEM_TYPE) for s in statuses}
 
 
 def install_openapi(app: FastAPI) -> None:

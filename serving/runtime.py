@@ -93,7 +93,7 @@ class Runtime:
         self.count("failures", len(found.failures))
         return found
 
-    def decode_recommendation(self, body: bytes) -> tuple[Accounts, Target, Policy | None]:
+    def decode_recommendation(self, body: bytes) -> tuple[Accounts, Target | None, Policy | None]:
         """Read a request for recommendations."""
         found = decode_recommendation(body, self.settings.max_accounts)
         self.count("recommendations", len(found[0].accounts))

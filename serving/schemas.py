@@ -9,10 +9,12 @@ from msgspec import UNSET, Struct, UnsetType
 from models.account import Account
 from models.errors import Failure
 from models.rebalance import Policy, Recommendation
+from models.rebalance.joint import DeskPlan
 
 __all__ = [
     "AccountPrediction",
     "AccountBatch",
+    "DeskResponse",
     "Market",
     "ModelInfo",
     "ModelList",
@@ -34,11 +36,15 @@ class AccountBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Accounts, and what a plan must reach: ``target`` is PROBABILITY@MINUTES."""
+    """Accounts, and what a plan must reach: ``target`` is PROBABILITY@MINUTES; with ``desk`` for all of them together.
+
+    Where no target is given it is that of the policy, else 0.01@1440.
+    """
 
     accounts: list[Account]
     target: str = "0.01@1440"
     policy: Policy | None = None
+    desk: bool = False
 
 
 class Market(Struct, frozen=True, kw_only=True):
@@ -121,6 +127,15 @@ class RecommendationResponse(Struct, frozen=True, kw_only=True):
     model_version: str
     market: Market
     recommendations: list[Recommendation]
+    failures: list[Failure]
+
+
+class DeskResponse(Struct, frozen=True, kw_only=True):
+    """The plan of a whole desk, and the accounts that could not be computed by reason."""
+
+    model_version: str
+    market: Market
+    plan: DeskPlan
     failures: list[Failure]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["plan_columns", "recommend"]
 
 CHUNK = 256
+DESK = 10_000
 SHOWN = ("account_id", "status", "p_before", "p_after", "cost", "last_safe_minute", "what")
 
 
@@ -30,13 +31,17 @@ SHOWN = ("account_id", "status", "p_before", "p_after", "cost", "last_safe_minut
 def recommend(
     accounts: Accounts, market: Market, model: Model = "models:/margincast@champion",
     policy: Annotated[Path | None, typer.Option("--policy", help="Policy file: what the desk may do.")] = None,
-    target: Annotated[str, typer.Option("--target", help="PROBABILITY@MINUTES to reach.")] = "0.01@1440",
+    target: Annotated[
+        str | None, typer.Option("--target", help="PROBABILITY@MINUTES; of the policy, else 0.01@1440, where left out.")
+    ] = None,
+    desk: Annotated[bool, typer.Option("--desk", help="Plan all accounts together, on the policy's routes.")] = False,
     at: At = None, out: Out = None, as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance",
     registry: Registry = None,
 ) -> None:  # fmt: skip
     """The smallest top-up, added margin or reduction that brings P(call) under the target, each enough by itself.
 
     Found by the full predictor, re-priced by the engine. For accounts under the target: what may be released.
+    With --desk: what to send from where to whom, for all accounts together, at the lowest cost.
     """
     from functools import lru_cache
 
@@ -44,10 +49,12 @@ def recommend(
     from margincast.cli.batch import Answer, run_batch
     from margincast.cli.inputs import instant, open_model, read_chunks
     from margincast.cli.predict import model_window
-    from models.rebalance import Policy, parse_target
+    from models.rebalance import Policy, Target, parse_target
     from serving.engine import Engine
 
-    goal, rules = parse_target(target), Policy() if policy is None else load_policy(policy)
+    rules = Policy() if policy is None else load_policy(policy)
+    asked = None if target is None else parse_target(target)
+    goal = asked or rules.limits.goal or Target()
     when = instant("--at", at)
     loaded = open_model(model, registry)
     window = model_window(loaded, market, bar, venue, when)
@@ -55,6 +62,21 @@ def recommend(
     @lru_cache(maxsize=1)
     def engine(panel: MarketPanel) -> Engine:
         return Engine(panel, loaded, time.time_ns)
+
+    if desk:
+        from margincast.cli.desk import plan_desk
+
+        chunks = list(read_chunks(accounts, DESK, when))
+        plan_desk(
+            chunks,
+            [_batch(chunk) for chunk in chunks],
+            lambda chunk: engine(window.panel_for(chunk)),
+            goal,
+            rules,
+            out,
+            as_json,
+        )
+        return
 
     def answer(chunk: AccountChunk) -> Answer:
         seen = engine(window.panel_for(chunk)).recommend(_batch(chunk), goal, rules)

@@ -24,7 +24,7 @@ async def livez() -> Response:
 @router.get(
     "/readyz",
     summary="Requests can be answered",
-    openapi_extra={"responses": {"200": json_answer("Ready"), "503": json_answer("Problem", PROBLEM_TYPE)}},
+    openapi_extra={"responses": {"200": json_answer("Ready"), "503": json_answer("Problem", media_type=PROBLEM_TYPE)}},
 )
 async def readyz(request: Request) -> Response:
     """Say whether there is a market and a model; without a model the prior answers, and this says so."""

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from models.rebalance import Target
 from serving.openapi import body_of, json_answer, problem_answers
 from serving.routes._hot import answer, read_body, run_sized, runtime_of
 
@@ -20,13 +21,24 @@ _ALWAYS_IN_THREAD = 1_000_000
     summary="The smallest top-up or reduction that brings P(call) under a target, or what may be released",
     openapi_extra={
         "requestBody": body_of("Account", "RecommendationRequest"),
-        "responses": {"200": json_answer("RecommendationResponse"), **problem_answers(400, 413, 415, 422, 503)},
+        "responses": {
+            "200": json_answer("RecommendationResponse", "DeskResponse"),
+            **problem_answers(400, 413, 415, 422, 503),
+        },
     },
 )
 async def recommend(request: Request) -> Response:
-    """Recommend; ``target`` is PROBABILITY@MINUTES (default 0.01@1440), ``policy`` what the desk may do."""
+    """Recommend; ``target`` is PROBABILITY@MINUTES (else the policy's, else 0.01@1440), ``policy`` what may be done.
+
+    With ``desk`` all accounts are planned together on the places and routes of the policy.
+    """
     runtime = runtime_of(request)
-    accounts, target, policy = runtime.decode_recommendation(await read_body(request))
-    return await run_sized(
-        runtime, _ALWAYS_IN_THREAD, lambda: answer(runtime.engine.recommend(accounts, target, policy or runtime.policy))
-    )
+    accounts, target, given = runtime.decode_recommendation(await read_body(request))
+    policy = given or runtime.policy
+
+    def work() -> Response:
+        if accounts.desk:
+            return answer(runtime.engine.recommend_desk(accounts, target, policy))
+        return answer(runtime.engine.recommend(accounts, target or policy.limits.goal or Target(), policy))
+
+    return await run_sized(runtime, _ALWAYS_IN_THREAD, work)

@@ -177,3 +177,38 @@ def test_an_old_list_of_failures_goes_when_all_is_well(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 2
     assert write_failures(path, []) == 0
     assert not path.exists()
+
+
+def desk_policy(tmp_path: Path, usdt: float) -> Path:
+    path = tmp_path / "desk.json"
+    route = {"name": "chain", "source": "hot", "to": ["*"], "assets": ["USDT"], "step": 1, "gas": 2}
+    limits = {"target": "0.01@1440", "stress": [0.9, 1.1]}
+    places = {"hot": {"inventory": {"USDT": usdt}}}
+    path.write_text(json.dumps({"places": places, "routes": [route], "limits": limits}))
+    return path
+
+
+def test_recommend_plans_a_desk(run: Run, write: Write, market: Path, market_end: str, tmp_path: Path) -> None:
+    path, out = write(*near_and_far(market)), tmp_path / "plan.json"
+    base = ("recommend", path, "--market", market, "--model", "prior", "--at", market_end, "--desk", "--policy")
+    done = run(*base, desk_policy(tmp_path, 1e6), "--json", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["plan"]["status"] == "act"
+    assert [t["account_id"] for t in found["plan"]["transfers"]] == ["near"]
+    assert found["plan"]["transfers"][0]["amount"] == round(found["plan"]["transfers"][0]["amount"])
+    assert found["instructions"][0]["method"] == "transfer"
+    assert json.loads(out.read_text()) == found
+    words = run(*base, desk_policy(tmp_path, 1.0))
+    assert words.exit_code == 0
+    assert "inventory: USDT at hot" in " ".join(words.stdout.split())
+
+
+def test_a_desk_writes_json_only(run: Run, write: Write, market: Path, market_end: str, tmp_path: Path) -> None:
+    path = write(*near_and_far(market))
+    done = run(
+        "recommend", path, "--market", market, "--model", "prior", "--at", market_end, "--desk",
+        "--policy", desk_policy(tmp_path, 1e6), "--out", tmp_path / "plan.parquet",
+    )  # fmt: skip
+    assert done.exit_code == 2
+    assert "--out: expected a file that ends in .json" in done.stderr

@@ -77,3 +77,41 @@ def test_a_wrong_account_is_a_problem_with_its_path(client: Client, risky: dict[
     bad = risky | {"collateral": [{"asset": "BTC", "quantity": -1}]}
     answer = client.post(PATH, {"account": bad})
     assert (answer.status_code, answer.json()["field"]) == (422, "account.collateral[0].quantity")
+
+
+def _desk_policy(usdt: float) -> dict[str, Any]:
+    route = {"name": "chain", "source": "hot", "to": ["*"], "assets": ["USDT"], "step": 0.01, "gas": 2}
+    return {"places": {"hot": {"inventory": {"USDT": usdt}}}, "routes": [route], "limits": {"target": "0.01@1440"}}
+
+
+def test_a_desk_is_planned_together(client: Client, risky: dict[str, Any]) -> None:
+    accounts = [risky | {"account_id": name} for name in ("a", "b")]
+    body = client.post(PATH, {"accounts": accounts, "policy": _desk_policy(1e6), "desk": True}).json()
+    plan = body["plan"]
+    assert plan["status"] == "act"
+    assert {t["account_id"] for t in plan["transfers"]} == {"a", "b"}
+    assert all(o["p_after"][2] <= 0.01 for o in plan["accounts"])
+    assert plan["certificate"]["worsened"] == []
+    rows = client.post("/v1/predictions", {"accounts": plan["accounts_after"]}).json()["predictions"]
+    assert [r["rows"][2]["p_call"] for r in rows] == pytest.approx([o["p_after"][2] for o in plan["accounts"]])
+
+
+def test_a_desk_shares_its_inventory(client: Client, risky: dict[str, Any]) -> None:
+    accounts = [risky | {"account_id": name} for name in ("a", "b")]
+    body = client.post(PATH, {"accounts": accounts, "policy": _desk_policy(100.0), "desk": True}).json()
+    assert body["plan"]["status"] == "cannot_reach"
+    assert body["plan"]["relaxations"][0]["limit"] == "inventory: USDT at hot"
+    assert sum(t["amount"] for t in body["plan"]["transfers"]) <= 100.0
+
+
+def test_the_target_of_the_policy_holds_where_the_request_has_none(client: Client, risky: dict[str, Any]) -> None:
+    policy = {"limits": {"target": "0.05@240"}}
+    (found,) = client.post(PATH, {"account": risky, "policy": policy}).json()["recommendations"]
+    assert found["target"] == {"probability": 0.05, "horizon_minutes": 240}
+
+
+def test_a_desk_on_two_bars_is_refused(client: Client, risky: dict[str, Any]) -> None:
+    accounts = [risky, risky | {"account_id": "b", "as_of": "2022-02-01T00:00:00Z"}]
+    answer = client.post(PATH, {"accounts": accounts, "policy": _desk_policy(1.0), "desk": True})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == "as_of"

@@ -5,6 +5,7 @@ send from where to whom, at the lowest cost and expected loss, within every limi
 plan could be, shadow prices, what binds where the target cannot be reached, and a certificate by the exact engine.
 """
 
+from models.rebalance.joint.instructions import Instruction, instructions_of
 from models.rebalance.joint.plan import (
     AccountOutcome,
     Certificate,
@@ -21,7 +22,9 @@ __all__ = [
     "DeskPlan",
     "DeskRun",
     "FrontPoint",
+    "Instruction",
     "Relaxation",
     "Transfer",
+    "instructions_of",
     "recommend_desk",
 ]

@@ -175,8 +175,11 @@ class DeskPlan:
         What to send, the most urgent first.
     accounts : tuple of AccountOutcome
         The accounts that take part.
-    cost_usd, transfers_usd, bound_usd, gap : float
-        Cost with the losses that remain; transfers alone; no plan costs less than the bound; relative distance.
+    cost_usd, transfers_usd : float
+        Cost with the losses that remain; transfers alone.
+    bound_usd, gap : float or None
+        No plan that meets the needs costs less; relative distance to it. None where there is no bound, as of the
+        fallback.
     timed_out : bool
         Whether the solver ran out of time.
     shadow : dict of str to float
@@ -202,8 +205,8 @@ class DeskPlan:
     accounts: tuple[AccountOutcome, ...]
     cost_usd: float
     transfers_usd: float
-    bound_usd: float
-    gap: float
+    bound_usd: float | None
+    gap: float | None
     timed_out: bool
     shadow: dict[str, float]
     relaxations: tuple[Relaxation, ...]

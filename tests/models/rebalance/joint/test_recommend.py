@@ -46,6 +46,7 @@ def test_every_account_reaches_the_target_by_the_predictor_asked_anew() -> None:
         assert p == pytest.approx(outcome.p_after)
         assert p[2] <= 0.01 < outcome.p_before[2]
     assert plan.certificate.clean
+    assert plan.gap is not None
     assert plan.gap <= 0.001
     assert "no account ends worse" in plan.sentence
 
@@ -229,6 +230,7 @@ def test_a_bad_account_does_not_take_the_others_along() -> None:
 def test_without_a_solver_the_plan_is_certified_as_well() -> None:
     best, fallback = plan_of(DESK, wallet_policy(3_000.0)), plan_of(DESK, wallet_policy(3_000.0), time_limit=0.0)
     assert fallback.method == "greedy"
+    assert (fallback.bound_usd, fallback.gap) == (None, None)
     assert fallback.certificate.clean
     assert fallback.cost_usd <= best.cost_usd * 1.1
 

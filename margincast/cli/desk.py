@@ -1,0 +1,114 @@
+"""``margincast recommend --desk``: one plan for all accounts of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from margincast.cli.console import emit_json, note, show_rows
+
+if TYPE_CHECKING:
+    from features.sources.accounts import AccountChunk
+    from models.rebalance import Policy, Target
+    from serving.decode import Accounts
+    from serving.engine import Engine
+    from serving.schemas import DeskResponse
+
+__all__ = ["plan_desk"]
+
+_SHOWN = (
+    "account_id",
+    "asset",
+    "amount",
+    "source",
+    "route",
+    "start_within_minutes",
+    "cost_usd",
+    "stage",
+    "needs_approval",
+)
+
+
+def plan_desk(
+    chunks: Sequence[AccountChunk],
+    batches: Sequence[Accounts],
+    engine: Callable[[AccountChunk], Engine],
+    target: Target,
+    policy: Policy,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Plan a desk and print or write what to send.
+
+    Parameters
+    ----------
+    chunks : sequence of AccountChunk
+        The accounts of a file: one chunk.
+    batches : sequence of Accounts
+        The same as values.
+    engine : callable
+        Gives the engine on the market of a chunk.
+    target : Target
+        What every account is to reach.
+    policy : Policy
+        Places, routes and limits.
+    out : Path or None
+        JSON file for the whole answer, with instructions.
+    as_json : bool
+        Whether to print it.
+
+    Raises
+    ------
+    InputError
+        If the file has no accounts, or more than one desk may have.
+    """
+    from models.errors import InputError
+    from serving.problems import ProblemError
+
+    if len(chunks) != 1 or not batches[0].accounts:
+        count = sum(len(batch.accounts) for batch in batches)
+        raise InputError("ACCOUNTS", count, "from 1 to 10000 good accounts for one desk")
+    try:
+        found = engine(chunks[0]).recommend_desk(batches[0], target, policy)
+    except ProblemError as error:
+        raise InputError("--at", "left out", f"one instant for all accounts of a desk ({error})") from None
+    answer = _answer(found, batches[0])
+    if out is not None:
+        _write(out, answer)
+    if as_json:
+        emit_json(answer)
+        return
+    for failure in found.failures:
+        note(f"left out: {failure.account_id}: {failure.message}")
+    rows = [{name: row[name] for name in _SHOWN} for row in answer["plan"]["transfers"]]
+    if rows:
+        show_rows(f"To bring P(call) to {target}", rows, False)
+    typer.echo(found.plan.sentence)
+
+
+def _answer(found: DeskResponse, batch: Accounts) -> dict[str, Any]:
+    """The plan, its dry run, and the accounts left out; without the accounts and the policy as they are after it."""
+    import msgspec
+
+    from models.rebalance.joint import instructions_of
+
+    plan = msgspec.to_builtins(found.plan)
+    for name in ("accounts_after", "policy_after"):
+        plan.pop(name)
+    now = max(account.as_of for account in batch.accounts)
+    instructions = msgspec.to_builtins(instructions_of(found.plan, batch.accounts, now))
+    failures = msgspec.to_builtins(found.failures)
+    return {"plan": plan, "instructions": instructions, "failures": failures, "model_version": found.model_version}
+
+
+def _write(out: Path, answer: dict[str, Any]) -> None:
+    import msgspec
+
+    from models.errors import InputError
+
+    if out.suffix.lower() != ".json":
+        raise InputError("--out", str(out), "a file that ends in .json, for the plan of a desk")
+    out.write_bytes(msgspec.json.format(msgspec.json.encode(answer)))

@@ -1,0 +1,104 @@
+"""A plan as instructions for venues, wallets and counterparties: values only, nothing is ever sent from here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from models.account import Account
+from models.margin.csa.timetable import call_due
+from models.rebalance.joint.plan import DeskPlan, Transfer
+
+__all__ = ["Instruction", "instructions_of"]
+
+_ANNEX = "csa"
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction, ready for an executor that the desk supplies.
+
+    Parameters
+    ----------
+    key : str
+        Idempotency key: the same transfer of the same plan has the same key, however often it is asked for.
+    channel : {"ccxt", "csa"}
+        Whether it is a call of a ccxt exchange, or a delivery notice under a credit support annex.
+    method : str
+        ccxt unified method, or ``"deliver"``.
+    arguments : dict
+        Its arguments by name.
+    hold : bool
+        Whether it waits: for approval, or because it is only to be readied.
+    reason : str
+        What it waits for, in a few words; empty where it does not.
+    """
+
+    key: str
+    channel: Literal["ccxt", "csa"]
+    method: str
+    arguments: dict[str, Any]
+    hold: bool
+    reason: str
+
+
+def instructions_of(plan: DeskPlan, accounts: Sequence[Account], now: datetime) -> tuple[Instruction, ...]:
+    """Turn a plan into instructions; this is the dry run, and there is no other.
+
+    Parameters
+    ----------
+    plan : DeskPlan
+        The plan.
+    accounts : sequence of Account
+        Its accounts.
+    now : datetime
+        When it was made, with a time zone.
+
+    Returns
+    -------
+    tuple of Instruction
+        In the order of the transfers.
+
+    Raises
+    ------
+    InputError
+        If `now` has no time zone, for deliveries under an annex.
+
+    References
+    ----------
+    ccxt manual, "Transfers" (``transfer(code, amount, fromAccount, toAccount, params)``) and "Borrow and repay margin"
+    (``repayCrossMargin(code, amount, params)``).
+    """
+    by_name = {account.account_id: account for account in accounts}
+    return tuple(_instruction(transfer, by_name[transfer.account_id], now) for transfer in plan.transfers)
+
+
+def _instruction(transfer: Transfer, account: Account, now: datetime) -> Instruction:
+    key = _key(transfer, now)
+    reason = "approval" if transfer.needs_approval else "its time" if transfer.stage == "ready" else ""
+    if account.ruleset == _ANNEX and account.csa is not None:
+        due = call_due(now, account.csa.timetable).isoformat()
+        notice = {"agreement": account.account_id, "asset": transfer.asset, "amount": transfer.amount, "due": due}
+        return Instruction(key, "csa", "deliver", notice, bool(reason), reason)
+    common: dict[str, Any] = {"code": transfer.asset, "amount": transfer.amount}
+    params = {"clientOrderId": key, "route": transfer.route}
+    if transfer.kind == "repay":
+        return Instruction(key, "ccxt", "repayCrossMargin", common | {"params": params}, bool(reason), reason)
+    where = {"fromAccount": transfer.source, "toAccount": transfer.account_id, "params": params}
+    return Instruction(key, "ccxt", "transfer", common | where, bool(reason), reason)
+
+
+def _key(transfer: Transfer, now: datetime) -> str:
+    """The same for the same transfer at the same instant, and for no other."""
+    parts = (
+        now.isoformat(),
+        transfer.route,
+        transfer.source,
+        transfer.account_id,
+        transfer.asset,
+        repr(transfer.amount),
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
