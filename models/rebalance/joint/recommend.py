@@ -237,9 +237,15 @@ class DeskRun:
             seen = self.evaluate(after, np.arange(len(after)))
             worse, count = self._worse(after, seen)
             again = self._amend(course, amount, seen, worse)
-            if not len(again) or turn == _REPAIRS - 1:
+            if not len(again):
                 break
-            amount = self._again(course, amount, again, end, time_limit, gap)
+            if turn < _REPAIRS - 1:
+                amount = self._again(course, amount, again, end, time_limit, gap)
+            elif worse:  # nobody is left worse than with no action: what made them so is taken back
+                amount = np.where(course.closed, 0.0, amount)
+                after = accounts_after(self.accounts, self.network, amount)
+                seen = self.evaluate(after, np.arange(len(after)))
+                worse, count = self._worse(after, seen)
         priced = score(self.problem(Course(np.ones(len(self.worth.owner)), course.closed)), amount)
         told = replace(found, amount=amount, cost=priced.cost, transfers=priced.transfers, short=priced.short)
         return tell(self, told, after, seen, worse, count)
