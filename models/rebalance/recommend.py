@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.account import Account
+from models.book_small import BookMaker
 from models.errors import Failure, InputError
 from models.margin.valuation import Volatility
 from models.rebalance.desk import Desk
@@ -83,11 +84,12 @@ def recommend(
     """
     shape = (len(accounts), len(assets))
     matrix, market = price_rows("prices", prices, shape), market_rows(volatility, shape)
+    maker = BookMaker(assets)
     results: list[Recommendation] = []
     failures: list[Failure] = []
     for first in range(0, len(accounts), _CHUNK):
         part = slice(first, first + _CHUNK)
-        seen = Evaluator(tuple(assets), matrix[part], predict, _part(market, part))
+        seen = Evaluator(tuple(assets), matrix[part], predict, _part(market, part), maker=maker)
         desk = Desk(accounts[part], seen, target, policy or Policy())
         found, bad = desk.run()
         results += found

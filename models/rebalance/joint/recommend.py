@@ -12,6 +12,7 @@ import numpy as np
 
 from models.account import Account
 from models.book import Book
+from models.book_small import BookMaker
 from models.errors import Failure
 from models.margin.levels import STATES
 from models.margin.valuation import Volatility
@@ -140,7 +141,9 @@ class DeskRun:
         self.accounts, self.policy = accounts, policy
         self.target = target or policy.limits.goal or Target()
         market = market_rows(volatility, shape)
-        self.evaluate = Evaluator(tuple(assets), price_rows("prices", prices, shape), predict, market)
+        self.evaluate = Evaluator(
+            tuple(assets), price_rows("prices", prices, shape), predict, market, maker=BookMaker(assets)
+        )
         self.desk = Desk(accounts, self.evaluate, self.target, policy)
         self.before: Evaluation = self.desk.before
         self.weights = self.desk.weights
@@ -288,7 +291,7 @@ class DeskRun:
     def _worse(self, after: Sequence[Account], seen: Evaluation) -> tuple[set[int], int]:
         """Rows that end worse than with no action, and the number of scenarios asked."""
         moved = np.array([i for i, (a, b) in enumerate(zip(self.accounts, after, strict=True)) if a is not b], np.int64)
-        held = self._held(moved)
+        held = self._held([after[i] for i in moved.tolist()])
         factors = scenario_factors(self.policy.limits.stress, len(self.evaluate.assets), held)
         if not len(moved):
             return set(), len(factors)
@@ -304,17 +307,14 @@ class DeskRun:
                 found.add(i)
         return found, len(factors)
 
-    def _held(self, rows: IntArray) -> IntArray:
-        """Assets that some accounts depend on, and that move."""
-        names = {x.asset for x in self.links}
-        for i in rows.tolist():
-            names |= {item.asset for item in self.accounts[i].collateral}
-        book, _ = Book.from_accounts([self.accounts[i] for i in rows.tolist()], self.evaluate.assets)
-        used = np.zeros(len(self.evaluate.assets), np.bool_)
+    def _held(self, accounts: Sequence[Account]) -> IntArray:
+        """Assets that some accounts depend on."""
+        names = {item.asset for account in accounts for item in account.collateral}
+        book, _ = Book.from_accounts(accounts, self.evaluate.assets)
+        used = np.array([a in names for a in self.evaluate.assets], np.bool_)
         used[book.arrays.leg_asset] = True
         if book.blocks is not None:
             used[book.blocks.block_asset] = True
-        used |= np.array([a in names for a in self.evaluate.assets], np.bool_)
         return np.flatnonzero(used)
 
     def _amend(self, course: Course, amount: FloatArray, seen: Evaluation, worse: set[int]) -> IntArray:
