@@ -217,9 +217,9 @@ class Engine:
             raise ProblemError(422, "invalid_input", detail, "as_of")
         moment, accounts = parts[0].moment, parts[0].accounts
         market = moment.volatility(_dynamic(accounts, moment.assets))
-        plan, bad = recommend_desk(
-            accounts, moment.assets, moment.price, moment.p_call, policy, target, None, market, DESK_SECONDS
-        )
+        known = (accounts, moment.assets, moment.price, moment.p_call)
+        ages = (moment.as_of - moment.closed) / MINUTE_NS
+        plan, bad = recommend_desk(*known, policy, target, volatility=market, time_limit=DESK_SECONDS, age_minutes=ages)
         failures += [_at(f, parts[0].rows[f.row]) for f in bad]
         return DeskResponse(
             model_version=self.model.version,

@@ -116,6 +116,7 @@ def links_of(
     last_safe: Mapping[int, float],
     policy: Policy,
     now: datetime,
+    age: Mapping[str, float],
 ) -> tuple[list[Link], list[Refusal]]:
     """List what can be sent to the accounts that need it.
 
@@ -133,6 +134,8 @@ def links_of(
         Places, routes and limits.
     now : datetime
         When the plan is made.
+    age : mapping of str to float
+        Minutes since each price was known, by asset; assets that are not there have prices of now.
 
     Returns
     -------
@@ -151,7 +154,11 @@ def links_of(
             if own is None or giver == i or not _leads_to(route, accounts[i]):
                 continue
             for asset in route.assets:
-                found = _link(route, place, giver, own, i, asset, policy, wait, wait > last_safe[i])
+                old = age.get(asset, 0.0)
+                if old > own.rules.stale_after_minutes:
+                    found: Link | str = f"The price of {asset} is {old:.0f} minutes old."
+                else:
+                    found = _link(route, place, giver, own, i, asset, policy, wait, wait > last_safe[i])
                 if isinstance(found, str):
                     refused.append(Refusal(route.name, accounts[i].account_id, asset, found))
                 else:

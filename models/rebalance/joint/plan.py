@@ -188,6 +188,8 @@ class DeskPlan:
         Where the target cannot be reached: the binding limits and the smallest change.
     refused : tuple of Refusal
         What could not be used, and why.
+    warnings : tuple of str
+        What the plan rests on that may not hold: prices older than the ruleset of an account allows.
     certificate : Certificate
         What was checked.
     sentence : str
@@ -211,6 +213,7 @@ class DeskPlan:
     shadow: dict[str, float]
     relaxations: tuple[Relaxation, ...]
     refused: tuple[Refusal, ...]
+    warnings: tuple[str, ...]
     certificate: Certificate
     sentence: str
     accounts_after: tuple[Account, ...]

@@ -14,6 +14,7 @@ from models.account import Account
 from models.book import Book
 from models.book_small import BookMaker
 from models.errors import Failure
+from models.instrument import parse_symbol
 from models.margin.levels import STATES
 from models.margin.valuation import Volatility
 from models.rebalance.desk import Desk
@@ -58,6 +59,7 @@ def recommend_desk(
     volatility: Volatility | FloatArray | None = None,
     time_limit: float = 5.0,
     gap: float = 0.001,
+    age_minutes: FloatArray | None = None,
 ) -> tuple[DeskPlan, list[Failure]]:
     """Recommend what a desk should send now, for all its accounts together.
 
@@ -83,6 +85,9 @@ def recommend_desk(
         Seconds for the solver; 0: the greedy fallback.
     gap : float
         Relative distance to the bound that is good enough.
+    age_minutes : ndarray, shape (A,), optional
+        Minutes since each price was known. An asset whose price is older than the ruleset of an account allows is not
+        sent to it, and the plan warns of accounts that rest on such a price.
 
     Returns
     -------
@@ -97,7 +102,7 @@ def recommend_desk(
     asked of the full predictor, and re-priced under the stress of the policy; where an asset did less than its
     haircut says, or an account would end worse, it is planned again without it.
     """
-    run = DeskRun(accounts, assets, prices, predict, policy, target, now, volatility)
+    run = DeskRun(accounts, assets, prices, predict, policy, target, now, volatility, age_minutes)
     return run.plan(time_limit, gap), run.failures
 
 
@@ -122,7 +127,7 @@ class DeskRun:
 
     Parameters
     ----------
-    accounts, assets, prices, predict, policy, target, now, volatility
+    accounts, assets, prices, predict, policy, target, now, volatility, age_minutes
         As `recommend_desk`.
     """
 
@@ -136,6 +141,7 @@ class DeskRun:
         target: Target | None = None,
         now: datetime | None = None,
         volatility: Volatility | FloatArray | None = None,
+        age_minutes: FloatArray | None = None,
     ) -> None:
         shape = (len(accounts), len(assets))
         self.accounts, self.policy = accounts, policy
@@ -152,6 +158,7 @@ class DeskRun:
         over = [i for i, own in enumerate(self.weights) if own is not None and self.desk.over(i)]
         self.needy = np.array(over, np.int64)
         self.givers = self._givers()
+        self.age = {} if age_minutes is None else dict(zip(assets, age_minutes.tolist(), strict=True))
         self.refused: list[Refusal] = []
         self.links: list[Link] = []
         if len(self.needy):
@@ -178,7 +185,7 @@ class DeskRun:
         self.worth: Worth = measure(*asked, self.needy, self.givers)
         last = {int(i): self.last_safe(int(i)) for i in self.needy}
         self.links, self.refused = links_of(
-            self.accounts, self.weights, self.needy.tolist(), last, self.policy, self.now
+            self.accounts, self.weights, self.needy.tolist(), last, self.policy, self.now, self.age
         )
         quality = self._qualities()
         self.network = build_arcs(
@@ -359,6 +366,23 @@ class DeskRun:
         money = "" if own is None else money_move(own, 0.0).asset
         used = [self.network.links[r] for r in np.flatnonzero(amount > 0).tolist()]
         return {link.asset for link in used if link.account == row} - {money}
+
+    def stale_words(self) -> tuple[str, ...]:
+        """Warn of the accounts that rest on a price older than their ruleset allows."""
+        out = []
+        for account, own in zip(self.accounts, self.weights, strict=True) if self.age else ():
+            if own is None:
+                continue
+            names = {item.asset for item in account.collateral} | {
+                parse_symbol(p.symbol).base for p in account.positions
+            }
+            late = sorted(a for a in names if self.age.get(a, 0.0) > own.rules.stale_after_minutes)
+            if late:
+                oldest = max(self.age[a] for a in late)
+                out.append(
+                    f"{account.account_id} rests on a price of {', '.join(late)} that is {oldest:.0f} minutes old."
+                )
+        return tuple(out)
 
     def front(self, probabilities: Sequence[float], time_limit: float = 1.0, gap: float = 0.01) -> list[FrontPoint]:
         """Cost against P: the same desk at other targets of the same horizon.

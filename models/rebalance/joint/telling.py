@@ -60,6 +60,8 @@ def tell(
     sentence = certificate_sentence(count, names, missed)
     certificate = Certificate(count, run.policy.limits.stress, names, missed, sentence)
     relaxed = smallest_relaxation(_wished(run)) if missed else ()
+    warnings = run.stale_words()
+    words = desk_sentence(run.target, transfers, outcomes, found.transfers, relaxed, sentence)
     return DeskPlan(
         target=run.target,
         status="cannot_reach" if missed else "act",
@@ -74,8 +76,9 @@ def tell(
         shadow=found.shadow,
         relaxations=relaxed,
         refused=tuple(run.refused),
+        warnings=warnings,
         certificate=certificate,
-        sentence=desk_sentence(run.target, transfers, outcomes, found.transfers, relaxed, sentence),
+        sentence=" ".join([words, *warnings]),
         accounts_after=tuple(after),
         policy_after=policy_after(run.policy, run.network, found.amount),
     )
@@ -163,6 +166,6 @@ def tell_nothing(run: DeskRun) -> DeskPlan:
     certificate = Certificate(0, run.policy.limits.stress, (), (), "No account changes.")
     sentence = desk_sentence(run.target, (), (), 0.0, (), "")
     return DeskPlan(
-        run.target, "ok", "nothing", (), (), 0.0, 0.0, 0.0, 0.0, False, {}, (), (), certificate, sentence,
-        tuple(run.accounts), run.policy,
+        run.target, "ok", "nothing", (), (), 0.0, 0.0, 0.0, 0.0, False, {}, (), (), run.stale_words(), certificate,
+        sentence, tuple(run.accounts), run.policy,
     )  # fmt: skip

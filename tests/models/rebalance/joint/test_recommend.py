@@ -257,3 +257,13 @@ def test_a_measure_of_the_tail_sends_no_less(measure: str) -> None:
     sent = sum(t.value_usd for t in plan_of([risky("a")], wallet_policy(limits=limits)).transfers)
     mean = {**limits, "risk_measure": "expected"}
     assert sent >= sum(t.value_usd for t in plan_of([risky("a")], wallet_policy(limits=mean)).transfers) * 0.999
+
+
+def test_a_stale_price_is_not_relied_on_where_there_is_another_way_and_warned_of_where_not() -> None:
+    ages = np.array([10_000.0, 0.0, 0.0])
+    plan = plan_of([risky("a")], with_places(1e5, 5.0), age_minutes=ages)
+    assert {t.asset for t in plan.transfers} == {"USDT"}
+    assert "The price of BTC is 10000 minutes old." in {r.reason for r in plan.refused}
+    assert plan.warnings == ("a rests on a price of BTC that is 10000 minutes old.",)
+    assert plan.sentence.endswith(plan.warnings[0])
+    assert plan_of([risky("a")], with_places(1e5, 5.0), age_minutes=np.zeros(3)).warnings == ()
