@@ -22,6 +22,8 @@ _LEAST: Final = 200
 _TRUST_WEEKS: Final = 26.0
 """A correction counted on W weeks is taken W / (W + 26): accounts of one week share their fate."""
 _ROUNDS: Final = 30
+_FOLDS: Final = 5
+"""Constants are counted on calls of a fifth of the weeks by trees fitted on the others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +118,19 @@ def fit_amounts(
     calls = calls_of(learned)
     if len(calls) < _LEAST:
         return None
+    model = _fitted(learned, calls, rounds, parameters)
+    away = _cross_fitted(model, learned, calls, rounds, parameters)
+    constant = _constants(away, calls)
+    later = calls_of(held)
+    if len(later) >= _LEAST:
+        weeks = len(np.unique(later.week))
+        pooled = _pooled_gap(model, held, later, constant)
+        constant = constant + pooled * weeks / (weeks + _TRUST_WEEKS)
+    return replace(model, constant=np.maximum.accumulate(constant, axis=1))
+
+
+def _fitted(learned: Dataset, calls: Calls, rounds: int, parameters: FitParameters | None) -> AmountModel:
+    """Start and trees, with constants that say nothing yet."""
     sizes = sizes_of(learned)
     known = np.zeros((len(calls), len(BOOSTED)))
     if sizes is not None:
@@ -129,14 +144,24 @@ def fit_amounts(
             for i, q in enumerate(BOOSTED)
         )
     neutral = np.tile(np.array(AMOUNT_LEVELS) - 0.5, (_WIDTH, 1))
-    model = AmountModel.from_texts(start, neutral, texts, sizes is not None)
-    constant = _constants(model, learned, calls)
-    later = calls_of(held)
-    if len(later) >= _LEAST:
-        weeks = len(np.unique(later.week))
-        pooled = _pooled_gap(model, held, later, constant)
-        constant = constant + pooled * weeks / (weeks + _TRUST_WEEKS)
-    return replace(model, constant=np.maximum.accumulate(constant, axis=1))
+    return AmountModel.from_texts(start, neutral, texts, sizes is not None)
+
+
+def _cross_fitted(
+    model: AmountModel, learned: Dataset, calls: Calls, rounds: int, parameters: FitParameters | None
+) -> FloatArray:
+    """What each training call reached by trees that have not seen its weeks, where there are trees; shape (m,)."""
+    away = reached(model, learned, calls)
+    week = learned.as_of // (7 * DAY_NS)
+    weeks = np.unique(week)
+    fold = np.searchsorted(weeks, week) * _FOLDS // len(weeks)
+    for own in np.unique(fold) if model.texts else ():
+        rest, part = learned.take(fold != own), learned.take(fold == own)
+        known = calls_of(rest)
+        if len(known) >= _LEAST:
+            other = _fitted(rest, known, rounds, parameters)
+            away[fold[calls.pair] == own] = reached(other, part, calls_of(part))
+    return away
 
 
 def reached(model: AmountModel, dataset: Dataset, calls: Calls, wider: FloatArray | None = None) -> FloatArray:
@@ -224,9 +249,8 @@ def _boost(
     return str(lgb.train(settings, lgb.Dataset(x, y, init_score=start, params=settings), rounds).model_to_string())
 
 
-def _constants(model: AmountModel, dataset: Dataset, calls: Calls) -> FloatArray:
+def _constants(away: FloatArray, calls: Calls) -> FloatArray:
     """Quantiles of what was reached, by horizon; shape (4, 7)."""
-    away = reached(model, dataset, calls)
     rows = [away[calls.horizon == k] for k in range(_WIDTH)]
     return np.array([np.quantile(own if len(own) >= _LEAST else away, AMOUNT_LEVELS) for own in rows])
 

@@ -88,6 +88,21 @@ def test_a_dataset_of_before_gives_a_model_of_before(learned):
     np.testing.assert_allclose(below.mean(axis=0), AMOUNT_LEVELS, atol=0.02)
 
 
+def test_constants_are_counted_on_weeks_that_the_trees_have_not_seen(learned, monkeypatch):
+    monkeypatch.setattr("training.sizes._LEAST", 50)  # so that few calls are enough for trees
+    part = called(learned)
+    many = replace(part, amount=part.amount * np.exp(np.random.default_rng(0).normal(0.0, 0.5, len(part))))
+    calls = calls_of(many)
+    nobody = many.take(np.zeros(len(many), bool))
+    eager = fit_amounts(many, nobody, rounds=150)
+    assert eager.texts
+    away = reached(eager, many, calls)
+    seen = np.quantile(away, AMOUNT_LEVELS)
+    unseen = eager.constant[calls.horizon].mean(axis=0)
+    assert unseen[4] > seen[4] + 0.05
+    assert unseen[0] < seen[0] - 0.05
+
+
 def test_too_few_calls_give_no_model(learned):
     few = called(learned).take(np.arange(len(called(learned))) < 40)
     assert fit_amounts(few, few) is None
