@@ -10,6 +10,7 @@ NAMES = (
     "bench_join",
     "bench_replay",
     "bench_predict",
+    "bench_train",
     "bench_options",
     "bench_scenarios",
     "bench_option_replay",

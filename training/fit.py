@@ -130,7 +130,8 @@ class FitParameters:
             "metric": "binary_logloss",
             "boost_from_average": False,
             "deterministic": True,
-            "force_col_wise": True,
+            "force_col_wise": self.feature_fraction < 1.0,
+            "force_row_wise": self.feature_fraction >= 1.0,  # twice as fast where every feature is asked
             "verbosity": -1,
             "use_quantized_grad": self.quantized,
             "quant_train_renew_leaf": False,

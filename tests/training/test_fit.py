@@ -47,10 +47,11 @@ SETTINGS = [
     replace(QUICK, monotone_method="basic", quantized=True),
     replace(QUICK, bagging_days=7),
     replace(QUICK, monotone_method="advanced"),
+    replace(QUICK, monotone_method="basic", feature_fraction=1.0, quantized=True),
 ]
 
 
-@pytest.mark.parametrize("parameters", SETTINGS, ids=["default", "basic", "quantised", "blocks", "advanced"])
+@pytest.mark.parametrize("parameters", SETTINGS, ids=["default", "basic", "quantised", "blocks", "advanced", "all features"])
 def test_the_trees_never_go_against_a_constraint(parameters):
     x, fitted = fit(parameters)
     booster = lgb.Booster(model_str=fitted.booster)
@@ -147,6 +148,15 @@ def test_parameters_are_checked_at_their_bounds(name, good, bad):
     assert getattr(FitParameters(**{name: good}), name) == good
     with pytest.raises(InputError, match=name):
         FitParameters(**{name: bad})
+
+
+@pytest.mark.parametrize("share", [0.4, 1.0])
+def test_all_features_are_read_by_rows_some_by_columns_and_constraints_hold(share):
+    chosen = FitParameters(feature_fraction=share, num_threads=1)
+    found = chosen.lightgbm(MONOTONE, NAMES)
+    assert (found["force_row_wise"], found["force_col_wise"]) == (share == 1.0, share < 1.0)
+    assert found["monotone_constraints"] == list(MONOTONE)
+    assert not found["quant_train_renew_leaf"]
 
 
 def test_drawing_blocks_asks_for_one_thread():
