@@ -187,10 +187,14 @@ class _Probe:
         return out
 
     def at(self, amount: FloatArray) -> tuple[Evaluation, FloatArray]:
-        """Evaluate amounts of shape (m, k); the equity they add, dollars, of the same shape."""
+        """Evaluate amounts of shape (m, k); what they add to equity less maintenance, dollars, of the same shape.
+
+        Repaying a loan lowers what it requires, and adds nothing to its collateral: both sides count.
+        """
         rows = np.repeat(self.owner, amount.shape[1])
-        seen = self.evaluate(self.candidates(amount), rows)
-        added = (seen.level[:, 0] - self.before.level[rows, 0]).reshape(amount.shape) * self.dollar[:, None]
+        seen, before = self.evaluate(self.candidates(amount), rows), self.before.level[rows]
+        free = (seen.level[:, 0] - seen.level[:, 1]) - (before[:, 0] - before[:, 1])
+        added = free.reshape(amount.shape) * self.dollar[:, None]
         return seen, added
 
     def keep(self, seen: Evaluation, added: FloatArray, column: int) -> None:
