@@ -51,7 +51,9 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("parameters", SETTINGS, ids=["default", "basic", "quantised", "blocks", "advanced", "all features"])
+@pytest.mark.parametrize(
+    "parameters", SETTINGS, ids=["default", "basic", "quantised", "blocks", "advanced", "all features"]
+)
 def test_the_trees_never_go_against_a_constraint(parameters):
     x, fitted = fit(parameters)
     booster = lgb.Booster(model_str=fitted.booster)
