@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from models.rebalance.joint.plan import AccountOutcome, Relaxation, Transfer
@@ -32,7 +33,8 @@ def transfer_words(transfer: Transfer) -> str:
     ...     False, False))
     '500 USD from bank to a by wire within 90 minutes'
     """
-    when = "" if transfer.start_within_minutes is None else f" within {number(transfer.start_within_minutes)} minutes"
+    left = transfer.start_within_minutes
+    when = "" if left is None else (f" within {math.floor(left):,} minutes" if left >= 2.0 else " at once")
     late = ", which may come too late" if transfer.late else ""
     approval = ", once approved" if transfer.needs_approval else ""
     where = f"from {transfer.source} to {transfer.account_id} by {transfer.route}"
