@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _flag = msgspec.json.Decoder(bool)
+_chances = msgspec.json.Decoder(tuple[Annotated[float, msgspec.Meta(gt=0, lt=1)], ...])
 _policy = msgspec.json.Decoder(Policy | None)
 _path = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
@@ -53,6 +54,8 @@ class Accounts:
         Whether the answer shall say why P(call) differs from the prior.
     desk : bool
         Whether they are to be planned together.
+    front : tuple of float
+        Other probabilities for which the cost of the desk is asked.
     """
 
     accounts: list[Account]
@@ -61,6 +64,7 @@ class Accounts:
     single: bool
     explain: bool = False
     desk: bool = False
+    front: tuple[float, ...] = ()
 
 
 def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
@@ -130,7 +134,7 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
     fields = _envelope(body)
     if "account_id" in fields:
         return decode_accounts(body, max_accounts), None, None
-    known = ("accounts", "account", "target", "policy", "desk")
+    known = ("accounts", "account", "target", "policy", "desk", "front")
     for name in fields:
         if name not in known:
             _unknown(name, ", ".join(known))
@@ -139,14 +143,15 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
     target = parse_target(_part(_text, fields["target"], "target")) if "target" in fields else None
     policy = _part(_policy, fields["policy"], "policy") if "policy" in fields else None
     desk = _part(_flag, fields["desk"], "desk") if "desk" in fields else False
+    front = _part(_chances, fields["front"], "front") if "front" in fields else ()
     if "account" in fields:
         account = _part(_account, fields["account"], "account")
         try:
             validate_account(account)
         except InputError as error:
             raise ProblemError(422, error.code, str(error), f"account.{error.field}") from None
-        return Accounts([account], [0], [], True, desk=desk), target, policy
-    return replace(_decode_list(fields["accounts"], max_accounts), desk=desk), target, policy
+        return Accounts([account], [0], [], True, desk=desk, front=front), target, policy
+    return replace(_decode_list(fields["accounts"], max_accounts), desk=desk, front=front), target, policy
 
 
 def _envelope(body: bytes) -> dict[str, msgspec.Raw]:
@@ -214,7 +219,7 @@ def _split(error: Exception) -> tuple[str, str]:
 def _refuse(error: Exception, prefix: str = "") -> NoReturn:
     if isinstance(error, msgspec.ValidationError):
         what, path = _split(error)
-        field = ".".join(part for part in (prefix, path) if part)
+        field = ".".join(part for part in (prefix, path) if part).replace(".[", "[")
         raise ProblemError(422, "invalid_input", f"{field}: {what}" if field else what, field) from None
     raise ProblemError(400, "malformed_json", f"The body is not JSON: {error}.") from None
 

@@ -24,7 +24,7 @@ from models.market import MarketPanel
 from models.predictor.fallback import Fallback
 from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
-from models.rebalance.joint import recommend_desk
+from models.rebalance.joint import DeskRun
 from models.typing import HORIZONS, MINUTE_NS, BoolArray
 from serving.decode import Accounts
 from serving.explained import described, explanations
@@ -188,7 +188,9 @@ class Engine:
             failures=sorted(failures, key=lambda f: f.row),
         )
 
-    def recommend_desk(self, request: Accounts, target: Target | None, policy: Policy) -> DeskResponse:
+    def recommend_desk(
+        self, request: Accounts, target: Target | None, policy: Policy, front: Sequence[float] = ()
+    ) -> DeskResponse:
         """Plan all accounts together, on the market that was known at their latest instant.
 
         Parameters
@@ -199,6 +201,8 @@ class Engine:
             What every account is to reach; that of the policy where None.
         policy : Policy
             Places, routes and limits.
+        front : sequence of float
+            Other probabilities at the same horizon for which the cost is asked.
 
         Returns
         -------
@@ -219,12 +223,14 @@ class Engine:
         market = moment.volatility(_dynamic(accounts, moment.assets))
         known = (accounts, moment.assets, moment.price, moment.p_call)
         ages = (moment.as_of - moment.closed) / MINUTE_NS
-        plan, bad = recommend_desk(*known, policy, target, volatility=market, time_limit=DESK_SECONDS, age_minutes=ages)
-        failures += [_at(f, parts[0].rows[f.row]) for f in bad]
+        run = DeskRun(*known, policy, target, volatility=market, age_minutes=ages)
+        plan = run.plan(DESK_SECONDS)
+        failures += [_at(f, parts[0].rows[f.row]) for f in run.failures]
         return DeskResponse(
             model_version=self.model.version,
             market=self.market(),
             plan=plan,
+            front=run.front(front),
             failures=sorted(failures, key=lambda f: f.row),
         )
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from models.account import Account
 from models.errors import Failure
 from models.rebalance import Policy, Recommendation
-from models.rebalance.joint import DeskPlan
+from models.rebalance.joint import DeskPlan, FrontPoint
 
 __all__ = [
     "AccountPrediction",
@@ -38,13 +38,15 @@ class AccountBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Accounts, and what a plan must reach: ``target`` is PROBABILITY@MINUTES; with ``desk`` for all of them together.
 
-    Where no target is given it is that of the policy, else 0.01@1440.
+    ``front`` lists other probabilities for which the cost of the desk is asked. Where no target is given it is that of
+    the policy, else 0.01@1440.
     """
 
     accounts: list[Account]
     target: str = "0.01@1440"
     policy: Policy | None = None
     desk: bool = False
+    front: list[float] = []
 
 
 class Market(Struct, frozen=True, kw_only=True):
@@ -131,11 +133,12 @@ class RecommendationResponse(Struct, frozen=True, kw_only=True):
 
 
 class DeskResponse(Struct, frozen=True, kw_only=True):
-    """The plan of a whole desk, and the accounts that could not be computed by reason."""
+    """The plan of a whole desk, what other targets would cost, and the accounts left out by reason."""
 
     model_version: str
     market: Market
     plan: DeskPlan
+    front: list[FrontPoint]
     failures: list[Failure]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from serving.engine import Engine
     from serving.schemas import DeskResponse
 
-__all__ = ["plan_desk"]
+__all__ = ["chances", "plan_desk"]
 
 _SHOWN = (
     "account_id",
@@ -40,6 +41,7 @@ def plan_desk(
     policy: Policy,
     out: Path | None,
     as_json: bool,
+    front: Sequence[float] = (),
 ) -> None:
     """Plan a desk and print or write what to send.
 
@@ -59,6 +61,8 @@ def plan_desk(
         JSON file for the whole answer, with instructions.
     as_json : bool
         Whether to print it.
+    front : sequence of float
+        Other probabilities for which the cost is asked.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def plan_desk(
         count = sum(len(batch.accounts) for batch in batches)
         raise InputError("ACCOUNTS", count, "from 1 to 10000 good accounts for one desk")
     try:
-        found = engine(chunks[0]).recommend_desk(batches[0], target, policy)
+        found = engine(chunks[0]).recommend_desk(batches[0], target, policy, front)
     except ProblemError as error:
         raise InputError("--at", "left out", f"one instant for all accounts of a desk ({error})") from None
     answer = _answer(found, batches[0])
@@ -86,7 +90,43 @@ def plan_desk(
     rows = [{name: row[name] for name in _SHOWN} for row in answer["plan"]["transfers"]]
     if rows:
         show_rows(f"To bring P(call) to {target}", rows, False)
+    if found.front:
+        show_rows("Cost against P(call)", answer["front"], False)
     typer.echo(found.plan.sentence)
+
+
+def chances(text: str | None) -> tuple[float, ...]:
+    """Read probabilities.
+
+    Parameters
+    ----------
+    text : str or None
+        Separated by commas.
+
+    Returns
+    -------
+    tuple of float
+        Each in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If one is no probability.
+
+    Examples
+    --------
+    >>> chances("0.05,0.01"), chances(None)
+    ((0.05, 0.01), ())
+    """
+    from models.errors import InputError
+
+    try:
+        found = tuple(float(part) for part in (text or "").split(",") if part.strip())
+    except ValueError:
+        found = (math.nan,)
+    if not all(0 < p < 1 for p in found):
+        raise InputError("--front", text, "probabilities in (0, 1), separated by commas")
+    return found
 
 
 def _answer(found: DeskResponse, batch: Accounts) -> dict[str, Any]:
@@ -101,7 +141,14 @@ def _answer(found: DeskResponse, batch: Accounts) -> dict[str, Any]:
     now = max(account.as_of for account in batch.accounts)
     instructions = msgspec.to_builtins(instructions_of(found.plan, batch.accounts, now))
     failures = msgspec.to_builtins(found.failures)
-    return {"plan": plan, "instructions": instructions, "failures": failures, "model_version": found.model_version}
+    front = msgspec.to_builtins(found.front)
+    return {
+        "plan": plan,
+        "front": front,
+        "instructions": instructions,
+        "failures": failures,
+        "model_version": found.model_version,
+    }
 
 
 def _write(out: Path, answer: dict[str, Any]) -> None:

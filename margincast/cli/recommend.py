@@ -35,6 +35,9 @@ def recommend(
         str | None, typer.Option("--target", help="PROBABILITY@MINUTES; of the policy, else 0.01@1440, where left out.")
     ] = None,
     desk: Annotated[bool, typer.Option("--desk", help="Plan all accounts together, on the policy's routes.")] = False,
+    front: Annotated[
+        str | None, typer.Option("--front", help="With --desk: other probabilities to price, for example 0.05,0.005.")
+    ] = None,
     at: At = None, out: Out = None, as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance",
     registry: Registry = None,
 ) -> None:  # fmt: skip
@@ -64,17 +67,12 @@ def recommend(
         return Engine(panel, loaded, time.time_ns)
 
     if desk:
-        from margincast.cli.desk import plan_desk
+        from margincast.cli.desk import chances, plan_desk
 
         chunks = list(read_chunks(accounts, DESK, when))
+        batches = [_batch(chunk) for chunk in chunks]
         plan_desk(
-            chunks,
-            [_batch(chunk) for chunk in chunks],
-            lambda chunk: engine(window.panel_for(chunk)),
-            goal,
-            rules,
-            out,
-            as_json,
+            chunks, batches, lambda chunk: engine(window.panel_for(chunk)), goal, rules, out, as_json, chances(front)
         )
         return
 

@@ -38,7 +38,7 @@ async def recommend(request: Request) -> Response:
 
     def work() -> Response:
         if accounts.desk:
-            return answer(runtime.engine.recommend_desk(accounts, target, policy))
+            return answer(runtime.engine.recommend_desk(accounts, target, policy, accounts.front))
         return answer(runtime.engine.recommend(accounts, target or policy.limits.goal or Target(), policy))
 
     return await run_sized(runtime, _ALWAYS_IN_THREAD, work)

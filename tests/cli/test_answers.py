@@ -191,14 +191,17 @@ def desk_policy(tmp_path: Path, usdt: float) -> Path:
 def test_recommend_plans_a_desk(run: Run, write: Write, market: Path, market_end: str, tmp_path: Path) -> None:
     path, out = write(*near_and_far(market)), tmp_path / "plan.json"
     base = ("recommend", path, "--market", market, "--model", "prior", "--at", market_end, "--desk", "--policy")
-    done = run(*base, desk_policy(tmp_path, 1e6), "--json", "--out", out)
+    done = run(*base, desk_policy(tmp_path, 1e6), "--json", "--out", out, "--front", "0.05,0.005")
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["plan"]["status"] == "act"
     assert [t["account_id"] for t in found["plan"]["transfers"]] == ["near"]
     assert found["plan"]["transfers"][0]["amount"] == round(found["plan"]["transfers"][0]["amount"])
     assert found["instructions"][0]["method"] == "transfer"
+    assert [point["probability"] for point in found["front"]] == [0.05, 0.005]
+    assert found["front"][0]["moved_usd"] <= found["front"][1]["moved_usd"]
     assert json.loads(out.read_text()) == found
+    assert "--front: expected probabilities" in run(*base, desk_policy(tmp_path, 1e6), "--front", "5").stderr
     words = run(*base, desk_policy(tmp_path, 1.0))
     assert words.exit_code == 0
     assert "inventory: USDT at hot" in " ".join(words.stdout.split())

@@ -98,7 +98,10 @@ def test_a_desk_is_planned_together(client: Client, risky: dict[str, Any]) -> No
 
 def test_a_desk_shares_its_inventory(client: Client, risky: dict[str, Any]) -> None:
     accounts = [risky | {"account_id": name} for name in ("a", "b")]
-    body = client.post(PATH, {"accounts": accounts, "policy": _desk_policy(100.0), "desk": True}).json()
+    asked = {"accounts": accounts, "policy": _desk_policy(100.0), "desk": True}
+    assert client.post(PATH, asked | {"front": [1.5]}).json()["field"] == "front[0]"
+    body = client.post(PATH, asked | {"front": [0.05, 0.01]}).json()
+    assert body["front"][0]["short_usd"] <= body["front"][1]["short_usd"]
     assert body["plan"]["status"] == "cannot_reach"
     assert body["plan"]["relaxations"][0]["limit"] == "inventory: USDT at hot"
     assert sum(t["amount"] for t in body["plan"]["transfers"]) <= 100.0

@@ -171,7 +171,7 @@ class Curves:
     Parameters
     ----------
     value : ndarray, shape (n, J)
-        What is added to equity less maintenance, dollars, rising; it starts at 0 or, for an account that can give, below.
+        Dollars added to equity less maintenance, rising; they start at 0 or, for an account that can give, below.
     loss : ndarray, shape (n, J)
         Expected loss or CVaR there, dollars; falling and convex, constant beyond the last point.
     need : ndarray, shape (n,)
