@@ -201,7 +201,7 @@ class PriorModel:
         PriorState
             The state.
         """
-        pool = self.pool if assets == self.pool.assets else self._pool_for(assets)
+        pool = self.pool if assets == self.pool.assets else self.pool.for_assets(assets)
         total = np.where(np.isfinite(total_variance), total_variance, np.nan)
         if np.isnan(total).any():
             middle = np.nanmedian(total, axis=0) if np.isfinite(total).any() else np.full(4, 1e-4) * HORIZON_HOURS
@@ -212,23 +212,9 @@ class PriorModel:
         correlation, survival = np.ascontiguousarray(pool.correlation), np.ascontiguousarray(survival)
         return PriorState(as_of, assets, total, scenarios, correlation, survival)
 
-    def _pool_for(self, assets: tuple[str, ...]) -> ScenarioPool:
-        """The pool in another order of assets; an unknown one moves with the first asset of the pool."""
-        index = [self.pool.assets.index(a) if a in self.pool.assets else 0 for a in assets]
-        unknown = tuple(a for a in assets if a not in self.pool.assets)
-        p = self.pool
-        return ScenarioPool(
-            assets,
-            p.low[:, index],
-            p.high[:, index],
-            p.close[:, index],
-            p.correlation[np.ix_(index, index)],
-            (*p.proxy, *unknown),
-        )
-
     def correlation(self, assets: tuple[str, ...]) -> FloatArray:
         """Correlation of daily moves for an order of assets, shape (A, A)."""
-        return self.pool.correlation if assets == self.pool.assets else self._pool_for(assets).correlation
+        return self.pool.correlation if assets == self.pool.assets else self.pool.for_assets(assets).correlation
 
     def probability(self, book: Book, price: FloatArray, state: PriorState, factor: FloatArray) -> FloatArray:
         """Probability that each account breaches a level by each horizon.

@@ -12,6 +12,7 @@ Barone-Adesi, Giannopoulos and Vosper (1999), "VaR without correlations for port
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = ["BLOCKS", "ScenarioPool", "step_deviation"]
 BLOCKS = np.array([0, 1, 4, 12, 24, 36, 48, 60, 72], np.int32)
 """Steps at which the pruning blocks start; the horizons are among them."""
 _EDGES = (0, 1, 4, 24, 72)
+_ONE_ASSET_CORRELATION = 0.64
 
 
 def step_deviation(total_variance: FloatArray, season: FloatArray, hour: IntArray) -> FloatArray:
@@ -136,6 +138,38 @@ class ScenarioPool:
         low, high, close = (np.ascontiguousarray(c, np.float32) for c in cube)
         return cls(panel.assets, low, high, close, np.nan_to_num(correlation, nan=1.0), proxy)
 
+    def for_assets(self, assets: tuple[str, ...]) -> ScenarioPool:
+        """Give the pool in another order of assets.
+
+        Parameters
+        ----------
+        assets : tuple of str
+            Base codes; those that the pool does not know are added to `proxy`.
+
+        Returns
+        -------
+        ScenarioPool
+            Windows of an unknown asset are those of the pool's first asset, mixed with the same in an order that is
+            drawn from its name, so that it is correlated to the first as the assets of the pool are on average.
+        """
+        index = [self.assets.index(a) if a in self.assets else 0 for a in assets]
+        unknown = tuple(a for a in assets if a not in self.assets)
+        low, high, close = (np.ascontiguousarray(c[:, index]) for c in (self.low, self.high, self.close))
+        share = np.ones(len(assets))
+        for name in unknown:
+            a = assets.index(name)
+            share[a] = self._usual_correlation()
+            other = np.random.default_rng(zlib.crc32(name.encode())).permutation(len(close))
+            _mix(low, high, close, a, other, float(share[a]))
+        correlation = self.correlation[np.ix_(index, index)] * np.outer(share, share)
+        np.fill_diagonal(correlation, 1.0)
+        return ScenarioPool(assets, low, high, close, correlation, (*self.proxy, *unknown))
+
+    def _usual_correlation(self) -> float:
+        """Mean correlation of two assets of the pool."""
+        pairs = self.correlation[np.triu_indices(len(self.assets), 1)]
+        return float(np.clip(pairs.mean(), 0.0, 1.0)) if len(pairs) else _ONE_ASSET_CORRELATION
+
     def at(self, deviation: FloatArray) -> Paths:
         """Scale the windows to the deviations forecast now.
 
@@ -185,6 +219,18 @@ def _standardised(
         cube[:, :, a] = steps[:, a][:, index] / deviation
         complete[:, a] = np.isfinite(cube[:, :, a]).all(axis=(0, 2))
     return cube, complete
+
+
+def _mix(low: Float32Array, high: Float32Array, close: Float32Array, a: int, other: IntArray, share: float) -> None:
+    """Mix the windows of asset `a` with its windows in another order, in place, to a correlation of `share`.
+
+    Closes keep their variance, and what lies beyond open and close of an hour its mean.
+    """
+    own = np.sqrt(1.0 - share**2)
+    lower, upper = np.minimum(close[:, a], 0.0) - low[:, a], high[:, a] - np.maximum(close[:, a], 0.0)
+    close[:, a] = share * close[:, a] + own * close[other, a]
+    low[:, a] = np.minimum(close[:, a], 0.0) - (share**2 * lower + own**2 * lower[other])
+    high[:, a] = np.maximum(close[:, a], 0.0) + share**2 * upper + own**2 * upper[other]
 
 
 @njit(cache=True)
