@@ -12,7 +12,7 @@ from models.first_passage import ExtremeTable, running_extremes
 from models.margin.linear import unit_gap
 from models.market import MarketPanel
 from models.prior import WARMUP_HOURS, PriorModel
-from models.scenarios import step_deviation
+from models.scenarios import ScenarioPool, step_deviation
 from models.typing import HOUR_NS
 from models.volatility.seasonality import hour_of_week
 from models.volatility.trend import recent_trend
@@ -186,10 +186,48 @@ def test_a_bundle_from_before_the_tables_by_trend_answers_as_it_did(market: Mark
     assert np.array_equal(_probability(plain, market, held), _probability(again, market, held))
 
 
-def test_an_unknown_asset_moves_with_the_market(prior: PriorModel, market: MarketPanel) -> None:
-    state = prior.state_from(("BTC", "NEW"), np.full((2, 4), 1e-4), market.end)
-    assert np.array_equal(state.scenarios.close[:, 0], state.scenarios.close[:, 1])
-    assert prior.correlation(("BTC", "NEW")) == pytest.approx(np.ones((2, 2)))
+def test_an_unknown_asset_moves_with_the_market_and_on_its_own(prior: PriorModel, market: MarketPanel) -> None:
+    usual = np.mean(prior.pool.correlation[np.triu_indices(len(prior.pool.assets), 1)])
+    state = prior.state_from(("NEW", "BTC", "OTHER"), np.full((3, 4), 1e-4), market.end)
+    paths = state.scenarios
+    assert (paths.low <= np.minimum(paths.close, paths.high)).all()
+    assert (paths.high >= paths.close).all()
+    np.testing.assert_allclose(prior.correlation(("NEW", "BTC"))[0, 1], usual, rtol=1e-9)
+    expected = np.array([[1.0, usual, usual**2], [usual, 1.0, usual], [usual**2, usual, 1.0]])
+    np.testing.assert_allclose(state.correlation, expected, rtol=1e-9)
+
+
+def test_windows_of_an_unknown_asset_keep_variance_and_range_and_have_the_usual_correlation() -> None:
+    panel = walk(24 * 200, assets=3, seed=7)
+    pool = PriorModel.fit(panel, paths=2048).pool
+    usual = np.mean(pool.correlation[np.triu_indices(3, 1)])
+    more = pool.for_assets(("ETH", "NEW", *pool.assets))
+    first, new = more.assets.index(pool.assets[0]), 1
+    np.testing.assert_array_equal(more.close[:, first], pool.close[:, 0])
+    np.testing.assert_array_equal(more.low[:, 0], pool.low[:, pool.assets.index("ETH")])
+    together = np.corrcoef(more.close[:, first].ravel(), more.close[:, new].ravel())[0, 1]
+    assert together == pytest.approx(usual, abs=0.02)
+    assert more.close[:, new].std() == pytest.approx(pool.close[:, 0].std(), rel=0.02)
+    wide = [(c.high - c.low).mean() for c in (_one(more, new), _one(more, first))]
+    assert wide[0] == pytest.approx(wide[1], rel=0.03)
+    assert more.proxy == (*pool.proxy, "NEW")
+    again = pool.for_assets(("NEW", "BTC"))
+    np.testing.assert_array_equal(again.close[:, 0], more.close[:, new])
+    assert not np.array_equal(pool.for_assets(("NEWER", "BTC")).close[:, 0], more.close[:, new])
+
+
+def _one(pool: ScenarioPool, a: int) -> ScenarioPool:
+    return ScenarioPool(pool.assets[:1], pool.low[:, [a]], pool.high[:, [a]], pool.close[:, [a]], np.eye(1), ())
+
+
+def test_a_spread_against_an_unknown_asset_is_not_without_risk() -> None:
+    panel = walk(24 * 200, assets=2, seed=7)
+    prior = PriorModel.fit(panel.select(panel.assets[:1]), paths=512)
+    assets, price = ("BTC", "NEW"), np.array([50_000.0, 50_000.0])
+    state = prior.state_from(assets, np.tile([1e-4, 4e-4, 2.4e-3, 7.2e-3], (2, 1)), panel.end)
+    legs = [position(quantity=1.0, entry_price=5e4), position("NEW/USDT:USDT", -1.0, 5e4)]
+    spread = book(account(legs, 5_000.0), assets=assets)
+    assert 0.02 < prior.probability(spread, price, state, spread.arrays.account_call_factor)[0, 3] < 0.9
 
 
 @pytest.mark.parametrize("bad", [{"paths": 63}, {"paths": 16385}, {"pool_days": 29}, {"pool_days": 3651}])
