@@ -342,9 +342,9 @@ class DeskRun:
         return np.array(again, np.int64)
 
     def _close(self, course: Course, amount: FloatArray, k: int, row: int) -> list[int]:
-        """Close what was sent to an account that ends worse, coins first, and what it gave; places to plan anew."""
-        arcs, coins = self.network.arcs, self._coins(amount, row)
-        mine = (arcs.account == k) & np.array([x.asset in coins or not coins for x in self.network.links], np.bool_)
+        """Close to an account that ends worse all coins, or else money, and what it gave; places to plan anew."""
+        arcs, coins, money = self.network.arcs, self._coins(amount, row), self._money(row)
+        mine = (arcs.account == k) & np.array([x.asset != money or not coins for x in self.network.links], np.bool_)
         gave = np.array([x.giver == row for x in self.network.links], np.bool_)
         new = (mine | gave) & ~course.closed & (amount > 0)
         course.closed |= mine | gave
@@ -360,10 +360,14 @@ class DeskRun:
         course.closed |= part
         return True
 
+    def _money(self, row: int) -> str:
+        """Asset by which the need of an account is measured."""
+        own = self.weights[row]
+        return "" if own is None else money_move(own, 0.0).asset
+
     def _coins(self, amount: FloatArray, row: int) -> set[str]:
         """Assets sent to an account that are not the money by which its need is measured."""
-        own = self.weights[row]
-        money = "" if own is None else money_move(own, 0.0).asset
+        money = self._money(row)
         used = [self.network.links[r] for r in np.flatnonzero(amount > 0).tolist()]
         return {link.asset for link in used if link.account == row} - {money}
 
