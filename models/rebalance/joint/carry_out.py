@@ -44,7 +44,7 @@ def accounts_after(accounts: Sequence[Account], network: Network, amount: FloatA
     out = list(accounts)
     for k in np.flatnonzero(amount > 0).tolist():
         link, units = network.links[k], float(amount[k])
-        move = Move(link.kind, link.asset, -1, None, 1.0, units)
+        move = Move(link.kind, link.asset, link.position, None, 1.0, units)
         out[link.account] = apply_move(out[link.account], move, units)
         if link.giver >= 0:
             taken = units * network.arcs.draw[k] + network.arcs.fixed_units[k]

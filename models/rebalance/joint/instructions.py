@@ -70,7 +70,7 @@ def instructions_of(plan: DeskPlan, accounts: Sequence[Account], now: datetime) 
     References
     ----------
     ccxt manual, "Transfers" (``transfer(code, amount, fromAccount, toAccount, params)``) and "Borrow and repay margin"
-    (``repayCrossMargin(code, amount, params)``).
+    (``repayCrossMargin(code, amount, params)``), "Margin" (``addMargin(symbol, amount, params)``).
     """
     by_name = {account.account_id: account for account in accounts}
     return tuple(_instruction(transfer, by_name[transfer.account_id], now) for transfer in plan.transfers)
@@ -87,6 +87,9 @@ def _instruction(transfer: Transfer, account: Account, now: datetime) -> Instruc
     params = {"clientOrderId": key, "route": transfer.route}
     if transfer.kind == "repay":
         return Instruction(key, "ccxt", "repayCrossMargin", common | {"params": params}, bool(reason), reason)
+    if transfer.kind == "add_margin":
+        place = {"symbol": transfer.symbol, "amount": transfer.amount}
+        return Instruction(key, "ccxt", "addMargin", place | {"params": params}, bool(reason), reason)
     where = {"fromAccount": transfer.source, "toAccount": transfer.account_id, "params": params}
     return Instruction(key, "ccxt", "transfer", common | where, bool(reason), reason)
 

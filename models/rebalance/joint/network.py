@@ -12,8 +12,10 @@ import numpy as np
 from models.account import Account
 from models.rebalance.agreement import delivery_grid
 from models.rebalance.balances import held
+from models.rebalance.closing import margin_asset
 from models.rebalance.hours import arrival
 from models.rebalance.joint.problem import Arcs, Curves, Pools, Slots
+from models.rebalance.joint.worth import isolated_position
 from models.rebalance.limits import CollateralLine
 from models.rebalance.places import Place, Route
 from models.rebalance.plan import Kind
@@ -41,7 +43,7 @@ class Link:
         Row of the account that gives; -1 for other places.
     asset : str
         What moves.
-    kind : {"top_up", "repay"}
+    kind : {"top_up", "repay", "add_margin"}
         What it does at the account.
     price : float
         Dollars of one unit.
@@ -55,6 +57,8 @@ class Link:
         Minutes until what is sent now has arrived, at the confidence of the policy.
     late : bool
         Whether that is after the last safe minute of the account.
+    position : int
+        Index of the isolated position whose margin it adds to, -1 for the cross wallet.
     """
 
     route: Route
@@ -71,6 +75,7 @@ class Link:
     step: float
     arrives: float
     late: bool
+    position: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,21 +193,24 @@ def _link(
     if place.account is not None and giver < 0:
         return f"The account {place.account} is not among the accounts given."
     debt = held(account, asset, "owed") if rules.borrows else 0.0
-    kind: Kind = "repay" if debt > 0 and not rules.debt_in_equity else "top_up"
+    alone = isolated_position(account)
+    kind: Kind = "add_margin" if alone >= 0 else "repay" if debt > 0 and not rules.debt_in_equity else "top_up"
     reason = own.refusal(asset) if kind == "top_up" or own.quotes.own(asset) <= 0 else None
+    if alone >= 0 and asset != margin_asset(account.positions[alone], account.currency):
+        reason = f"The isolated position of {account.account_id} does not take {asset} as margin."
     if reason is not None:
         return reason
     eligible = policy.eligible(account.account_id, account.ruleset)
     line = CollateralLine() if eligible is None else eligible.line(asset)
     if line is None:
         return f"The policy does not list {asset} as eligible for {account.account_id}."
-    ratio = 1.0 if kind == "repay" else min(own.first_ratio(asset), 1.0 - line.haircut)
+    ratio = 1.0 if kind != "top_up" else min(own.first_ratio(asset), 1.0 - line.haircut)
     least, most, step = _sizes(route, own, asset, policy, debt if kind == "repay" else math.inf)
     room = math.inf if line.cap is None else max(line.cap - held(account, asset), 0.0)
     if min(room, most) <= 0 or min(room, most) < least:
         return f"No room is left for {asset} at {account.account_id}."
     price = own.quotes.dollar(asset)
-    return Link(route, place, i, giver, asset, kind, price, ratio, line, least, most, step, wait, late)
+    return Link(route, place, i, giver, asset, kind, price, ratio, line, least, most, step, wait, late, alone)
 
 
 def _sizes(route: Route, own: Weights, asset: str, policy: Policy, debt: float) -> tuple[float, float, float]:

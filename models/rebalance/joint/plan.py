@@ -24,7 +24,7 @@ class Transfer:
         Route and the place it starts from.
     account_id : str
         Who receives it.
-    kind : {"top_up", "repay"}
+    kind : {"top_up", "repay", "add_margin"}
         What it does there.
     asset : str
         What moves.
@@ -44,6 +44,8 @@ class Transfer:
         Whether it may arrive after the call.
     needs_approval : bool
         Whether the route or the size asks for approval.
+    symbol : str or None
+        The isolated position whose margin it is, for ``"add_margin"``.
     """
 
     route: str
@@ -60,6 +62,7 @@ class Transfer:
     stage: Literal["send", "ready"]
     late: bool
     needs_approval: bool
+    symbol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,13 +204,17 @@ class DeskRun:
     def _qualities(self) -> dict[tuple[int, str], float]:
         """What each asset does at each account, compared with as much money by its haircut."""
         place = {int(row): k for k, row in enumerate(self.worth.owner)}
-        pairs = list(dict.fromkeys((x.account, x.asset, x.kind, x.price * x.ratio) for x in self.links if x.ratio > 0))
+        pairs = list(
+            dict.fromkeys(
+                (x.account, x.asset, (x.kind, x.position), x.price * x.ratio) for x in self.links if x.ratio > 0
+            )
+        )
         pairs = [x for x in pairs if self.worth.reached[place[x[0]]]]
         if not pairs:
             return {}
         goal = [float(self.worth.curves.need[place[row]]) for row, _, _, _ in pairs]
         tried = [
-            apply_move(self.accounts[row], Move(kind, asset, -1, None, 1.0, math.inf), need / value)
+            apply_move(self.accounts[row], Move(kind[0], asset, kind[1], None, 1.0, math.inf), need / value)
             for (row, asset, kind, value), need in zip(pairs, goal, strict=True)
         ]
         seen = self.evaluate(tried, np.array([row for row, _, _, _ in pairs], np.int64))

@@ -106,6 +106,7 @@ def _transfers(run: DeskRun, amount: FloatArray) -> tuple[Transfer, ...]:
                 source=link.route.source,
                 account_id=run.accounts[link.account].account_id,
                 kind=link.kind,
+                symbol=None if link.position < 0 else run.accounts[link.account].positions[link.position].symbol,
                 asset=link.asset,
                 amount=units,
                 fee=float(fee),

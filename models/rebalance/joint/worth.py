@@ -11,6 +11,7 @@ from models.account import Account
 from models.book import Book
 from models.margin.levels import STATES
 from models.rebalance.balances import held
+from models.rebalance.closing import margin_asset
 from models.rebalance.effects import apply_move
 from models.rebalance.evaluate import Evaluation, Evaluator
 from models.rebalance.joint.problem import Curves
@@ -22,7 +23,7 @@ from models.rebalance.target import Target
 from models.rebalance.weights import Weights
 from models.typing import FloatArray, IntArray
 
-__all__ = ["Worth", "liquidation_of", "loss_of", "measure", "money_move"]
+__all__ = ["Worth", "isolated_position", "liquidation_of", "loss_of", "measure", "money_move"]
 
 _FIRST = 16
 _NEXT = 8
@@ -80,7 +81,7 @@ def _crossing(value: FloatArray, p: FloatArray, goal: float) -> float:
 
 
 def money_move(weights: Weights, shortfall: float) -> Move:
-    """Give the move by which added money is measured: the account currency, or the debt in it that can be repaid.
+    """Give the move by which added money is measured: the account currency, a debt in it, or the margin of a position.
 
     Parameters
     ----------
@@ -92,9 +93,17 @@ def money_move(weights: Weights, shortfall: float) -> Move:
     Returns
     -------
     Move
-        A top-up or repayment, up to three times what the account has at risk.
+        A top-up or repayment, or margin added to the one isolated position, up to three times what is at risk.
     """
     account, rules = weights.account, weights.rules
+    alone = isolated_position(account)
+    if alone >= 0:
+        position = account.positions[alone]
+        asset = margin_asset(position, account.currency)
+        limit = (_LIMIT * gross_value(account, weights.quotes) + max(shortfall, 0.0)) / max(
+            weights.quotes.own(asset), 1e-300
+        )
+        return transfer_move("add_margin", asset, weights, limit, AssetRule(), (alone, position.symbol))
     debt = held(account, account.currency, "owed") if rules.borrows else 0.0
     if debt > 0 and not rules.debt_in_equity:
         return transfer_move("repay", account.currency, weights, debt, AssetRule())
@@ -103,6 +112,22 @@ def money_move(weights: Weights, shortfall: float) -> Move:
     money = _LIMIT * gross_value(account, weights.quotes) + max(shortfall, 0.0)
     ratio = max(weights.first_ratio(asset), 0.05) * max(weights.quotes.own(asset), 1e-300)
     return transfer_move("top_up", asset, weights, money / ratio, AssetRule())
+
+
+def isolated_position(account: Account) -> int:
+    """Find the isolated position of an account that has no other.
+
+    Parameters
+    ----------
+    account : Account
+        The account.
+
+    Returns
+    -------
+    int
+        Its index; -1 where the account has another position as well, or its position is not isolated.
+    """
+    return 0 if len(account.positions) == 1 and account.positions[0].margin_mode == "isolated" else -1
 
 
 def measure(
@@ -181,7 +206,7 @@ class _Probe:
         """Accounts with amounts added (taken out where below 0), row by row."""
         out = []
         for i, move, row in zip(self.owner.tolist(), self.moves, amount, strict=True):
-            taking = replace(move, kind="release")
+            taking = replace(move, kind="release", position=-1)
             account = self.accounts[i]
             out += [apply_move(account, move, x) if x >= 0 else apply_move(account, taking, -x) for x in row.tolist()]
         return out

@@ -64,3 +64,11 @@ def test_a_debt_is_repaid() -> None:
     repaid = replace(made, transfers=(replace(made.transfers[0], kind="repay"),))
     (found,) = instructions_of(repaid, [risky("a"), risky("b")], NOW)
     assert found.method == "repayCrossMargin"
+
+
+def test_margin_is_added_to_its_position() -> None:
+    made = plan()
+    added = replace(made.transfers[0], kind="add_margin", symbol="BTC/USDT:USDT")
+    (found,) = instructions_of(replace(made, transfers=(added,)), [risky("a"), risky("b")], NOW)
+    assert found.method == "addMargin"
+    assert found.arguments["symbol"] == "BTC/USDT:USDT"

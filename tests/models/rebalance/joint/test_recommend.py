@@ -212,10 +212,24 @@ def test_nobody_gives_who_would_be_called_under_the_stress_of_the_policy() -> No
     assert after["rich"] == 14_000.0 or strict.status == "act"
 
 
-def test_isolated_positions_cannot_be_saved_by_transfers() -> None:
-    legs = [position(quantity=1.0, entry_price=50_000.0, margin_mode="isolated", isolated_margin=2_500.0)]
-    value = msgspec.structs.replace(risky("iso"), positions=tuple(legs))
-    plan = plan_of([value, risky("a")], wallet_policy())
+def isolated(*quantities: float) -> Account:
+    legs = [position("BTC/USDT:USDT", q, 50_000.0, margin_mode="isolated", isolated_margin=2_500.0) for q in quantities]
+    return msgspec.structs.replace(risky("iso"), positions=tuple(legs))
+
+
+def test_the_margin_of_an_isolated_position_is_raised() -> None:
+    plan = plan_of([isolated(1.0), risky("a")], wallet_policy())
+    assert plan.status == "act"
+    assert {o.account_id: o.status for o in plan.accounts} == {"iso": "reached", "a": "reached"}
+    sent = next(t for t in plan.transfers if t.account_id == "iso")
+    assert (sent.kind, sent.asset, sent.symbol) == ("add_margin", "USDT", "BTC/USDT:USDT")
+    after = plan.accounts_after[0].positions[0]
+    assert after.isolated_margin == pytest.approx(2_500.0 + sent.amount)
+    assert any("does not take BTC as margin" in r.reason for r in plan.refused)
+
+
+def test_several_isolated_positions_cannot_be_saved_by_transfers_of_a_desk() -> None:
+    plan = plan_of([isolated(1.0, 0.9), risky("a")], wallet_policy())
     assert plan.status == "cannot_reach"
     assert {o.account_id: o.status for o in plan.accounts} == {"iso": "short", "a": "reached"}
 
