@@ -1,4 +1,4 @@
-"""The size of a margin call without paths: where the level lies, and how far beyond it prices stand when it is passed.
+"""The size of a margin call without paths: where the level lies, and how far beyond it the hour that passes it reaches.
 
 Prices move along one ray: that of the moves which, on average, go with a loss of the gap (a single price: its own).
 The gap is followed along the ray to its root by the exact rule; the overshoot is looked up in a table of the past; at

@@ -1,4 +1,4 @@
-"""How far beyond a level the price stands at the close of the hour in which it was passed.
+"""How far beyond a level the extreme of the hour lies in which the price passed it.
 
 For every past hour u, horizon h and barrier at z forecast deviations, the first hour within h whose low (or high) lies
 beyond the barrier is one draw: its distance beyond, in deviations of one hour. Quantiles of these draws over a grid of
