@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from serving.engine import Engine
     from serving.schemas import DeskResponse
 
-__all__ = ["chances", "plan_desk"]
+__all__ = ["chances", "plan_desk", "solver_on_stderr"]
 
 _SHOWN = (
     "account_id",
@@ -76,7 +80,8 @@ def plan_desk(
         count = sum(len(batch.accounts) for batch in batches)
         raise InputError("ACCOUNTS", count, "from 1 to 10000 good accounts for one desk")
     try:
-        found = engine(chunks[0]).recommend_desk(batches[0], target, policy, front)
+        with solver_on_stderr():
+            found = engine(chunks[0]).recommend_desk(batches[0], target, policy, front)
     except ProblemError as error:
         raise InputError("--at", "left out", f"one instant for all accounts of a desk ({error})") from None
     answer = _answer(found, batches[0])
@@ -93,6 +98,28 @@ def plan_desk(
     if found.front:
         show_rows("Cost against P(call)", answer["front"], False)
     typer.echo(found.plan.sentence)
+
+
+@contextmanager
+def solver_on_stderr() -> Iterator[None]:
+    """Send what compiled code writes to standard output to standard error: HiGHS sometimes prints a line of its own.
+
+    Yields
+    ------
+    None
+        Until the block ends.
+    """
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        if library is not None:
+            library.fflush(None)  # what C still holds back
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def chances(text: str | None) -> tuple[float, ...]:
