@@ -19,7 +19,7 @@ from numba import njit
 
 from models.typing import BoolArray, FloatArray
 
-__all__ = ["black76_fast", "black76_many", "delta_fast", "log_ratio"]
+__all__ = ["black76_by_log", "black76_fast", "black76_many", "delta_fast", "log_ratio"]
 
 _OPTIONS: Final[dict[str, Any]] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 _inlined = njit(**_OPTIONS, _nrt=False, forceinline=True)
@@ -116,7 +116,17 @@ def black76_fast(forward: float, strike: float, deviation: float, is_call: bool)
     Forward and strike are positive normal numbers whose ratio lies within 2**±1000; at a deviation or a forward of
     zero or less the price is the intrinsic value. NaN gives NaN.
     """
-    d1 = log_ratio(forward, strike) / deviation + 0.5 * deviation
+    return black76_by_log(forward, strike, log_ratio(forward, strike), deviation, is_call)
+
+
+@_inlined
+def black76_by_log(forward: float, strike: float, log_money: float, deviation: float, is_call: bool) -> float:
+    """Give `black76_fast` where the logarithm of forward / strike is known.
+
+    An error of the logarithm hardly moves the price, which has a zero derivative there for d1 and d2 that belong
+    together.
+    """
+    d1 = log_money / deviation + 0.5 * deviation
     d2 = d1 - deviation
     x1, x2 = abs(d1), abs(d2)
     x1 = x1 if x1 < _FAR else _FAR

@@ -37,7 +37,7 @@ from models.margin.portfolio._row import (
     time_left,
 )
 from models.margin.portfolio.packing import POINT_SIZE
-from models.options.batch import black76_fast, log_ratio
+from models.options.batch import black76_by_log, log_ratio
 from models.typing import FloatArray
 
 __all__ = [
@@ -64,8 +64,9 @@ STATES: Final = 6
 """Columns behind the lanes."""
 YEARS, FORWARD, MOVING, KEPT, GAIN, DEBT = range(STATES)
 """Years left, forward, share of the forward that still moves, discount factor, what a unit of value counts for."""
-WORK_ROWS: Final = 5
-"""Rows of room that `lane_sums` needs: forward, three of the deviation, and the sums."""
+WORK_ROWS: Final = 6
+"""Rows of room that `lane_sums` needs: forward, three of the deviation, the sums, and logs of the forwards."""
+_SET_ROWS: Final = 4
 LINEAR: Final = 3.0
 _VECTOR: Final = 8
 _SKEW_ROWS: Final = 9
@@ -154,7 +155,7 @@ def set_lanes(
         root = math.sqrt(left)
         work[0, k], work[1, k], work[2, k], work[3, k] = 1.0 + moving * move, share * root, add * root, least * root
     for a in range(width - 1, -1, -1):
-        for r in range(WORK_ROWS - 1):
+        for r in range(_SET_ROWS):
             own, other, times = work[r, :lanes], work[r, a * lanes : (a + 1) * lanes], forwards[a] if r == 0 else 1.0
             for k in range(lanes):
                 other[k] = times * own[k]
@@ -164,17 +165,19 @@ def set_lanes(
 
 @_summed
 def lane_sums(b: BlockArrays, first: int, last: int, wanted: int, work: FloatArray) -> None:
-    """Undiscounted value of a run of options in each of the lanes of `work`, written to its last row."""
+    """Undiscounted value of a run of options in each of the lanes of `work`, written to row 4."""
     size = padded(wanted)
-    forward, share, add, least, out = work[0], work[1], work[2], work[3], work[4]
+    forward, share, add, least, out, log_forward = work[0], work[1], work[2], work[3], work[4], work[5]
     for k in range(size):
         out[k] = 0.0
+        log_forward[k] = log_ratio(forward[k], 1.0)
     for j in range(first, last):
         quantity, strike, vol, call = b.option_quantity[j], b.option_strike[j], b.option_vol[j], b.option_call[j]
+        log_strike = log_ratio(strike, 1.0)
         for k in range(size):
             deviation = vol * share[k] + add[k]
             deviation = least[k] if deviation < least[k] else deviation
-            out[k] += quantity * black76_fast(forward[k], strike, deviation, call)
+            out[k] += quantity * black76_by_log(forward[k], strike, log_forward[k] - log_strike, deviation, call)
 
 
 @_summed
@@ -191,7 +194,7 @@ def _price_skewed(work: FloatArray) -> None:
         move = amplitude[j] * (reach if reach < 1.0 else 1.0)
         v = vol[j] * (1.0 + move * (tilt[j] if money < 0.0 else 1.0))
         v = 0.0 if v < 0.0 else v
-        out[j] = black76_fast(forward[j], strike[j], v * root[j], call[j] > 0.0)
+        out[j] = black76_by_log(forward[j], strike[j], -money, v * root[j], call[j] > 0.0)
 
 
 @kernel
