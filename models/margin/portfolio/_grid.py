@@ -73,7 +73,7 @@ class GridRoom(NamedTuple):
     slice: FloatArray  # (2 * expiries, forwards * lanes): the table at one instant
     frame: FloatArray  # (2 * expiries, _FRAME)
     sums: FloatArray  # (expiries + 2, lanes + STATES), as `_lanes` says
-    work: FloatArray  # (WORK_ROWS, forwards * lanes)
+    work: FloatArray  # (2 * WORK_ROWS, forwards * lanes): lanes at one time, and at another
     weight: FloatArray  # (MOST_FORWARDS,)
     block: FloatArray  # (blocks, BLOCK_COLUMNS): what the walk keeps of each block
 

@@ -11,10 +11,11 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import vstack
 
-from models.rebalance.joint.greedy import greedy, improved
+from models.rebalance.joint.greedy import greedy
 from models.rebalance.joint.prices import price_bound, tolls
 from models.rebalance.joint.problem import DeskProblem, score
-from models.rebalance.joint.program import MANY, Program, build_program, coarse_steps
+from models.rebalance.joint.program import MANY, Program, build_program
+from models.rebalance.joint.rounding import reserve, rounded, tightened
 from models.typing import BoolArray, FloatArray
 
 __all__ = ["Solution", "solve", "solve_plainly"]
@@ -98,10 +99,10 @@ def solve(problem: DeskProblem, time_limit: float, gap: float, clock: Callable[[
     loses nothing; others are left out for a time and counted in the bound.
     """
     end = clock() + time_limit
-    rows = np.flatnonzero(_tightened(problem).arcs.most > 0)
+    rows = np.flatnonzero(tightened(problem).arcs.most > 0)
     if not len(rows):
         return _scored(problem, np.zeros(len(problem.arcs)), -np.inf, "nothing")
-    part = _tightened(problem).with_arcs(rows)
+    part = tightened(problem).with_arcs(rows)
     found = _solved(part, end, gap, clock) if time_limit > 0 else _scored(part, greedy(part), -np.inf, "greedy")
     amount = np.zeros(len(problem.arcs))
     amount[rows] = found.amount
@@ -139,25 +140,6 @@ def _solved(problem: DeskProblem, end: float, gap: float, clock: Callable[[], fl
     if again is None:
         return replace(_scored(problem, greedy(problem), -np.inf, "greedy"), timed_out=True)
     return replace(again, short=score(problem, again.amount).short)
-
-
-def _tightened(problem: DeskProblem) -> DeskProblem:
-    """Largest sizes no larger than what limits let through and what can pay; the closer, the better the bound."""
-    a = problem.arcs
-    inside = np.maximum(a.pool, 0)
-    pool = np.where(a.pool >= 0, (problem.pools.free[inside] - a.fixed_units) / a.draw, np.inf)
-    run = np.inf if problem.max_run_value is None else problem.max_run_value / np.maximum(a.price, 1e-300)
-    useful = _on_grid(problem.useful()[a.account] / a.value, a.step, np.ceil)
-    limit = np.minimum(np.minimum(pool, problem.slots.room[a.slot]), run)
-    most = np.maximum(np.minimum(np.minimum(a.most, np.maximum(useful, a.least)), limit), 0.0)
-    most = _on_grid(most, a.step, np.floor)
-    return replace(problem, arcs=replace(a, most=np.where(most < a.least * (1 - 1e-12), 0.0, most)))
-
-
-def _on_grid(amount: FloatArray, step: FloatArray, rounding: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    count = np.divide(amount, step, out=np.zeros_like(amount), where=step > 0)
-    snap = -1e-9 if rounding is np.ceil else 1e-9
-    return np.where(step > 0, rounding(count + snap) * step, amount)
 
 
 def _scored(
@@ -205,7 +187,7 @@ def _solve_needs(problem: DeskProblem, end: float, gap: float, clock: Callable[[
         return None
     lowest, penalty = lower.fun + relaxed.constant, _penalties(problem, relaxed, lower)
     best = _Best(problem, gap, lowest)
-    best.offer(_rounded(problem, relaxed.amounts(lower.x, problem)), "milp")
+    best.offer(rounded(problem, relaxed.amounts(lower.x, problem)), "milp")
     price = _pool_prices(problem, relaxed, lower)
     best.offer(greedy(problem, price, quick=True), "greedy")
     rank = penalty
@@ -341,7 +323,7 @@ def _whole(
     problem: DeskProblem, seconds: float, gap: float, counted: bool = True
 ) -> tuple[FloatArray | None, float, bool]:
     """Amounts in whole numbers, rounded to fine steps; the bound of the solver; whether it ran out of time."""
-    reserved = _reserve(problem)
+    reserved = reserve(problem)
     program = build_program(reserved, counted=counted)
     found = _mixed(program, seconds, gap / 2)
     if found.status == _INFEASIBLE:
@@ -349,7 +331,7 @@ def _whole(
     bound = -np.inf if found.mip_dual_bound is None else found.mip_dual_bound + program.constant
     if found.x is None:
         return None, bound, True
-    return _rounded(problem, program.amounts(found.x, problem)), bound, found.status == _STOPPED
+    return rounded(problem, program.amounts(found.x, problem)), bound, found.status == _STOPPED
 
 
 def _mixed(program: Program, seconds: float, gap: float) -> Any:
@@ -360,44 +342,6 @@ def _mixed(program: Program, seconds: float, gap: float) -> Any:
         constraints=LinearConstraint(program.matrix, program.row_low, program.row_high),
         options={"time_limit": max(seconds, 0.05), "mip_rel_gap": gap},
     )
-
-
-def _fine(problem: DeskProblem) -> BoolArray:
-    fine = problem.arcs.step > 0
-    fine[coarse_steps(problem)] = False
-    return fine
-
-
-def _reserve(problem: DeskProblem) -> DeskProblem:
-    """Keep back of each pool what rounding to fine steps may add, at most a thousandth of it."""
-    a, fine = problem.arcs, _fine(problem) & (problem.arcs.pool >= 0)
-    if not fine.any():
-        return problem
-    extra = np.bincount(a.pool[fine], (a.step * a.draw)[fine], len(problem.pools.name))
-    free = problem.pools.free - np.minimum(extra, 1e-3 * problem.pools.free)
-    return replace(problem, pools=replace(problem.pools, free=free))
-
-
-def _rounded(problem: DeskProblem, amount: FloatArray) -> FloatArray:
-    """Set aside dust and snap to steps: up where there is room, else down; then serve anew what lacks by it."""
-    a = problem.arcs
-    out = np.where(amount > 1e-9 * a.most, np.minimum(amount, a.most), 0.0)
-    out = np.where((out > 0) & (out < a.least), a.least, out)
-    stepped = np.flatnonzero((a.step > 0) & (out > 0))
-    count = out[stepped] / a.step[stepped]
-    near = np.abs(count - np.round(count)) < 1e-6
-    down = np.where(near, np.round(count), np.floor(count))
-    out[stepped] = down * a.step[stepped]
-    out[out < a.least * (1 - 1e-9)] = 0.0
-    for i in np.flatnonzero(~near)[np.argsort(down[~near] - count[~near], kind="stable")].tolist():
-        arc = stepped[i]
-        before, more = out[arc], (down[i] + 1) * a.step[arc]
-        if more > a.most[arc] * (1 + 1e-12):
-            continue
-        out[arc] = more
-        if a.pool[arc] >= 0 and problem.drawn(out)[a.pool[arc]] > problem.pools.free[a.pool[arc]]:
-            out[arc] = before
-    return improved(problem, out)
 
 
 def _pool_prices(problem: DeskProblem, program: Program, found: Any) -> FloatArray:
@@ -417,10 +361,10 @@ def _least_short(problem: DeskProblem, end: float, clock: Callable[[], float]) -
     if len(rows) > MANY:
         rows = np.flatnonzero(_cheapest(problem, _penalties(problem, relaxed, lower), _FEWEST[0]))
     part = problem.with_arcs(rows)
-    program = build_program(_reserve(part), whole=True, elastic=True)
+    program = build_program(reserve(part), whole=True, elastic=True)
     found = _mixed(program, (end - clock()) / 2, 1e-4)
     if found.x is not None:
-        seen = score(part, _rounded(part, program.amounts(found.x, part)))
+        seen = score(part, rounded(part, program.amounts(found.x, part)))
         known = seen.short if not seen.broken and seen.short.sum() <= known.sum() else known
     return known * (1 + 1e-7)
 

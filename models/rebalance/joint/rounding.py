@@ -1,0 +1,107 @@
+"""Sizes of transfers: limits that tighten them, steps that they are snapped to, and what is kept back for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from models.rebalance.joint.greedy import improved
+from models.rebalance.joint.problem import DeskProblem
+from models.rebalance.joint.program import coarse_steps
+from models.typing import BoolArray, FloatArray
+
+__all__ = ["reserve", "rounded", "tightened"]
+
+
+def tightened(problem: DeskProblem) -> DeskProblem:
+    """Give largest sizes no larger than what limits let through and what can pay; the closer, the better the bound.
+
+    Parameters
+    ----------
+    problem : DeskProblem
+        The problem.
+
+    Returns
+    -------
+    DeskProblem
+        The problem with smaller largest sizes.
+    """
+    a = problem.arcs
+    inside = np.maximum(a.pool, 0)
+    pool = np.where(a.pool >= 0, (problem.pools.free[inside] - a.fixed_units) / a.draw, np.inf)
+    run = np.inf if problem.max_run_value is None else problem.max_run_value / np.maximum(a.price, 1e-300)
+    useful = _on_grid(problem.useful()[a.account] / a.value, a.step, np.ceil)
+    limit = np.minimum(np.minimum(pool, problem.slots.room[a.slot]), run)
+    most = np.maximum(np.minimum(np.minimum(a.most, np.maximum(useful, a.least)), limit), 0.0)
+    most = _on_grid(most, a.step, np.floor)
+    return replace(problem, arcs=replace(a, most=np.where(most < a.least * (1 - 1e-12), 0.0, most)))
+
+
+def _on_grid(amount: FloatArray, step: FloatArray, rounding: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    count = np.divide(amount, step, out=np.zeros_like(amount), where=step > 0)
+    snap = -1e-9 if rounding is np.ceil else 1e-9
+    return np.where(step > 0, rounding(count + snap) * step, amount)
+
+
+def _fine(problem: DeskProblem) -> BoolArray:
+    fine = problem.arcs.step > 0
+    fine[coarse_steps(problem)] = False
+    return fine
+
+
+def reserve(problem: DeskProblem) -> DeskProblem:
+    """Keep back of each pool what rounding to fine steps may add, at most a thousandth of it.
+
+    Parameters
+    ----------
+    problem : DeskProblem
+        The problem.
+
+    Returns
+    -------
+    DeskProblem
+        The problem with less in its pools.
+    """
+    a, fine = problem.arcs, _fine(problem) & (problem.arcs.pool >= 0)
+    if not fine.any():
+        return problem
+    extra = np.bincount(a.pool[fine], (a.step * a.draw)[fine], len(problem.pools.name))
+    free = problem.pools.free - np.minimum(extra, 1e-3 * problem.pools.free)
+    return replace(problem, pools=replace(problem.pools, free=free))
+
+
+def rounded(problem: DeskProblem, amount: FloatArray) -> FloatArray:
+    """Set aside dust and snap to steps: up where there is room, else down; then serve anew what lacks by it.
+
+    Parameters
+    ----------
+    problem : DeskProblem
+        The problem.
+    amount : ndarray, shape (R,)
+        Units of each arc.
+
+    Returns
+    -------
+    ndarray, shape (R,)
+        Units that are zero or keep their least size and their step.
+    """
+    a = problem.arcs
+    out = np.where(amount > 1e-9 * a.most, np.minimum(amount, a.most), 0.0)
+    out = np.where((out > 0) & (out < a.least), a.least, out)
+    stepped = np.flatnonzero((a.step > 0) & (out > 0))
+    count = out[stepped] / a.step[stepped]
+    near = np.abs(count - np.round(count)) < 1e-6
+    down = np.where(near, np.round(count), np.floor(count))
+    out[stepped] = down * a.step[stepped]
+    out[out < a.least * (1 - 1e-9)] = 0.0
+    for i in np.flatnonzero(~near)[np.argsort(down[~near] - count[~near], kind="stable")].tolist():
+        arc = stepped[i]
+        before, more = out[arc], (down[i] + 1) * a.step[arc]
+        if more > a.most[arc] * (1 + 1e-12):
+            continue
+        out[arc] = more
+        if a.pool[arc] >= 0 and problem.drawn(out)[a.pool[arc]] > problem.pools.free[a.pool[arc]]:
+            out[arc] = before
+    return improved(problem, out)
