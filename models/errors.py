@@ -10,8 +10,12 @@
     ├── MarketError                    the market data cannot carry the answer
     │   ├── StaleMarketError           the newest bar is older than the ruleset allows
     │   └── MissingMarketError         no bar at all where one is needed
-    └── ModelError                     a model bundle is missing or broken
-        └── SchemaMismatchError        the bundle was trained on other columns
+    ├── ModelError                     a model bundle is missing or broken
+    │   └── SchemaMismatchError        the bundle was trained on other columns
+    └── StoreError                     the database of the server cannot carry the answer
+        ├── StoreUnavailableError      it does not answer now; the same may succeed later
+        ├── StoreFullError             its disk is full; nothing of the transaction was kept
+        └── StoreSchemaError           its tables are absent, older or newer
 
 A message always names the field, the value that was received and what was expected.
 Batch paths do not raise for one bad row: they return a `Failure` for it and go on.
@@ -30,6 +34,10 @@ __all__ = [
     "ModelError",
     "SchemaMismatchError",
     "StaleMarketError",
+    "StoreError",
+    "StoreFullError",
+    "StoreSchemaError",
+    "StoreUnavailableError",
     "UnknownAssetError",
     "UnknownRulesetError",
     "UnknownSymbolError",
@@ -138,6 +146,30 @@ class SchemaMismatchError(ModelError):
     """The bundle was trained on other columns than the ones given."""
 
     code = "schema_mismatch"
+
+
+class StoreError(MargincastError):
+    """The database of the server cannot carry the answer."""
+
+    code = "store"
+
+
+class StoreUnavailableError(StoreError):
+    """The database does not answer now; the same may succeed later."""
+
+    code = "store_unavailable"
+
+
+class StoreFullError(StoreError):
+    """The disk of the database is full; nothing of the transaction was kept."""
+
+    code = "store_full"
+
+
+class StoreSchemaError(StoreError):
+    """The tables of the database are absent, older or newer than this version's."""
+
+    code = "store_schema"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,12 @@ class Settings:
         MLflow tracking URI for such a reference (may carry a password).
     policy : str
         Policy file (TOML) for recommendations that bring none.
+    database : Secret
+        ``sqlite:///FILE`` or ``postgresql://USER@HOST/DATABASE``; empty: nothing is kept.
+    database_pool : int
+        Most connections to it, in [1, 100].
+    database_wait_seconds : float
+        Longest wait for a connection or a lock of it, in [0.05, 600].
     api_key : Secret
         Where set, requests under /v1 must carry ``Authorization: Bearer KEY``.
     host : str
@@ -96,6 +102,9 @@ class Settings:
     model: str = ""
     tracking_uri: Secret = field(default_factory=Secret)
     policy: str = ""
+    database: Secret = field(default_factory=Secret)
+    database_pool: int = 8
+    database_wait_seconds: float = 10.0
     api_key: Secret = field(default_factory=Secret)
     host: str = "127.0.0.1"
     port: int = 8000
@@ -128,6 +137,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "history_days": (60, 3650),
     "refresh_seconds": (0, 86_400),
     "port": (0, 65_535),
+    "database_pool": (1, 100),
+    "database_wait_seconds": (0.05, 600),
     "max_body_bytes": (1024, 2**30),
     "max_accounts": (1, 1_000_000),
     "timeout_seconds": (0.01, 3600),

@@ -3,10 +3,12 @@
 from margincast.cli import benchmark, demo, evaluate, margin, predict, recommend, replay, serve, train  # noqa: F401 - importing registers the commands
 from margincast.cli.app import app, main
 from margincast.cli.data import data
+from margincast.cli.db import db
 from margincast.cli.policy import policy
 from margincast.cli.rules import rules
 
 app.add_typer(data, name="data")
+app.add_typer(db, name="db")
 app.add_typer(policy, name="policy")
 app.add_typer(rules, name="rules")
 

@@ -12,7 +12,10 @@ from models.market import MarketPanel
 from models.typing import MINUTE_NS
 from serving.app import create_app
 from serving.settings import Settings
+from serving.store import Store, open_store, upgrade
+from serving.store.engine import database_url, make_engine
 from tests.serving.client import Client, request_of
+from tests.serving.databases import KINDS, database_of
 
 AGE_MINUTES = 10
 
@@ -56,3 +59,21 @@ def request_json(now: int, price: float) -> dict[str, object]:
     """Return one account at risk, as JSON."""
     leg = {"symbol": "BTC/USDT:USDT", "quantity": 1.5, "entry_price": price}
     return request_of(now, 5, positions=[leg])
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the address of an empty database, of each kind in turn."""
+    with database_of(request.param, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """Return a store with tables and nothing in them."""
+    engine = make_engine(database_url(database))
+    upgrade(engine)
+    engine.dispose()
+    found = open_store(database, wait_seconds=5.0)
+    yield found
+    found.close()
