@@ -38,6 +38,7 @@ FLAGS: Final = (
     "novel",
     "missing_features",
     "stale_features",
+    "expired_model",
 )
 """What an answer may carry, in the order of the bits of `Forecast.flags`.
 
@@ -48,15 +49,18 @@ the call requirement now; ``proxy_paths`` an asset has too little history and mo
 ``future_as_of`` the account is dated after the newest bar by more than the ruleset's limit; ``modelled_volatility`` an
 option is valued at a volatility that no index and no quote stands behind; ``novel`` the input is more unusual than
 nearly all of the training, so the trees count less; ``missing_features``, ``stale_features`` too much of the input is
-missing or too old (`models.predictor.fallback`), so the prior answers.
+missing or too old (`models.predictor.fallback`), so the prior answers; ``expired_model`` the instant is past the day
+until which the model is to be used, so the prior answers.
 """
 AMOUNT_NAMES: Final = tuple(f"call_amount_q{round(100 * level)}" for level in AMOUNT_LEVELS)
 TIME_NAMES: Final = ("time_to_call", "time_to_call_q10", "time_to_call_q90")
 BIT: Final = {name: 1 << i for i, name in enumerate(FLAGS)}
 """Bit of each flag."""
-DISTRUST: Final = BIT["missing_features"] | BIT["stale_features"]
+DISTRUST: Final = BIT["missing_features"] | BIT["stale_features"] | BIT["expired_model"]
 """Flags of the accounts for which the trees are not asked."""
-_REASONS: Final = {"prior_only": "no_model", "missing_features": "missing_features", "stale_features": "stale_features"}
+_REASONS: Final = {"prior_only": "no_model"} | {
+    name: name for name in ("missing_features", "stale_features", "expired_model")
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +170,8 @@ def source_of(bits: int) -> tuple[str, list[str]]:
     Returns
     -------
     tuple of (str, list of str)
-        ``"model"`` or ``"prior"``, and the reasons for the prior: no_model, missing_features, stale_features.
+        ``"model"`` or ``"prior"``, and the reasons for the prior: no_model, missing_features, stale_features,
+        expired_model.
 
     Examples
     --------

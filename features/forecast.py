@@ -88,6 +88,12 @@ class Moment:
     panel: MarketPanel
     fallback: Fallback = field(default_factory=Fallback)
 
+    @property
+    def expired(self) -> bool:
+        """Whether there is a model that is not to be used any more at this moment."""
+        until = None if self.predictor is None else self.predictor.expires_ns
+        return until is not None and self.as_of >= until
+
     def valued(self, book: Book) -> Book:
         """Give a book with options or scenario margin its sheets at this moment."""
         if book.blocks is None:
@@ -223,6 +229,7 @@ class Moment:
         both[~holds & (prior[:, 0, -1] == 0)] = 0.0
         bits = np.where(holds & self.fallback.missing(missing), BIT["missing_features"], 0)
         bits |= np.where(self.fallback.stale(ages), BIT["stale_features"], 0)
+        bits |= BIT["expired_model"] if self.expired else 0
         np.copyto(both, prior, where=(bits != 0)[:, None, None])
         unusual = self._unusual(self.predictor, first, holds & (novelty > 1.0), bits)
         call = x[:, 0].reshape(-1, len(FEATURE_NAMES))

@@ -96,13 +96,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         gc.freeze()  # what start-up made stays: the collector need not walk through it at every request
     except (MargincastError, OSError, ValueError) as error:
         _log.error("market not loaded: %s", error)
-    task = asyncio.create_task(watch(runtime.reload, runtime.settings.refresh_seconds))
+    seconds = runtime.settings.refresh_seconds
+    looks = (("market", runtime.reload), ("model", runtime.reload_model))
+    tasks = [asyncio.create_task(watch(look, seconds, name)) for name, look in looks]
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        runtime.stopping.set()
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         runtime.close()
 
 

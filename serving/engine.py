@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from features.answer import flag_names
+from features.answer import Forecast, flag_names
 from features.forecast import Moment, moment_at
 from models.account import Account, Collateral, Position
 from models.book import Book
@@ -32,7 +32,9 @@ from serving.model_source import Model
 from serving.problems import ProblemError
 from serving.schemas import AccountPrediction, DeskResponse, Market, PredictionResponse, RecommendationResponse, Row
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Observer"]
+
+Observer = Callable[[Moment, Book, Forecast], None]
 
 _MOMENTS = 16
 _SMALL = 16
@@ -66,7 +68,8 @@ class Engine:
 
     Notes
     -----
-    An account is answered on the market that was known at its ``as_of``: on the newest bar, or on an earlier one.
+    An account is answered on the market that was known at its ``as_of``: on the newest bar, or on an earlier one. Where
+    ``observer`` is set, it is told of every forecast that was answered.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Engine:
     ) -> None:
         self.panel = panel
         self.model = model
+        self.observer: Observer | None = None
         self._clock = clock
         self._skew = int(skew_seconds * 1e9)
         self._prior = PriorModel.fit(panel) if model.predictor is None else model.predictor.prior
@@ -90,6 +94,11 @@ class Engine:
 
     def _moment_at(self, as_of: int) -> Moment:
         return moment_at(self.panel, as_of, self._prior, self.model.predictor, self._fallback)
+
+    @property
+    def newest(self) -> Moment:
+        """The newest market."""
+        return self._newest
 
     def warm(self) -> None:
         """Compile the kernels, so that the first request is as fast as the next."""
@@ -285,6 +294,8 @@ class Engine:
     ) -> list[tuple[int, AccountPrediction]]:
         moment = part.moment
         seen = moment.outlook(book, explain=explain)
+        if self.observer is not None:
+            self.observer(moment, book, seen)
         states, when = seen.state.tolist(), _when(moment.as_of)
         table = seen.table().tolist()
         ages, bits = seen.age_minutes.tolist(), seen.flags.tolist()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import ModelError
+from serving.bundles.fetch import REFERENCE, fetch
 from serving.settings import Secret
 
 if TYPE_CHECKING:
     from models.predictor import MarginCallPredictor
 
-__all__ = ["Model", "load_model"]
+__all__ = ["PRIOR", "Model", "load_folder", "load_model"]
 
-_REFERENCE = "models:/"
+_FETCH_SECONDS = 120.0
+_SHOWN = ("trained_from", "trained_until", "ruleset", "data_fingerprint", "run_id", "expires_at")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +38,18 @@ class Model:
     predictor: MarginCallPredictor | None
     name: str
     version: str
-    details: dict[str, str]
+    details: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Assets that it was trained on; empty where there is no model."""
+        if self.predictor is None:
+            return ()
+        return tuple(self.predictor.metadata.get("assets", self.predictor.prior.pool.assets))
+
+
+PRIOR = Model(None, "prior", "prior")
+"""The physics alone."""
 
 
 def load_model(reference: str, tracking_uri: Secret | None = None) -> Model:
@@ -63,34 +78,49 @@ def load_model(reference: str, tracking_uri: Secret | None = None) -> Model:
     'prior'
     """
     if not reference:
-        return Model(None, "prior", "prior", {})
-    folder = _download(reference, tracking_uri) if reference.startswith(_REFERENCE) else Path(reference)
-    found = [folder] if (folder / "bundle.json").is_file() else sorted(p.parent for p in folder.rglob("bundle.json"))
-    if not found:
-        raise ModelError(f"model: expected a folder with bundle.json, was {reference!r}")
+        return PRIOR
+    if not reference.startswith(REFERENCE):
+        return load_folder(Path(reference), reference)
+    with tempfile.TemporaryDirectory() as cache:
+        found = fetch(reference, tracking_uri or Secret(), Path(cache), _FETCH_SECONDS)
+        return load_folder(found.folder, reference, found.name)
+
+
+def load_folder(folder: Path, source: str, name: str = "") -> Model:
+    """Load the bundle of a folder, or the first one below it.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    source : str
+        Where it comes from, for ``/v1/models`` and errors.
+    name : str
+        How answers name it; empty: as the bundle says.
+
+    Returns
+    -------
+    Model
+        The model.
+
+    Raises
+    ------
+    ModelError
+        If there is no bundle in it, or it is broken.
+    """
     from features.build import FEATURE_NAMES
     from models.predictor import MarginCallPredictor
 
+    found = [folder] if (folder / "bundle.json").is_file() else sorted(p.parent for p in folder.rglob("bundle.json"))
+    if not found:
+        raise ModelError(f"model: expected a folder with bundle.json, was {source!r}")
     predictor = MarginCallPredictor.load(found[0], FEATURE_NAMES)
-    return Model(predictor, _name(reference, predictor), predictor.version, {"source": reference})
+    known = {key: _text(key, predictor.metadata[key]) for key in _SHOWN if key in predictor.metadata}
+    named = name or str(predictor.metadata.get("name", Path(source).name))
+    return Model(predictor, named, predictor.version, {"source": source, **known})
 
 
-def _name(reference: str, predictor: MarginCallPredictor) -> str:
-    if reference.startswith(_REFERENCE):
-        return reference.removeprefix(_REFERENCE).replace("@", "/").split("/")[0]
-    return str(predictor.metadata.get("name", Path(reference).name))
-
-
-def _download(reference: str, tracking_uri: Secret | None) -> Path:
-    try:
-        import mlflow
-    except ImportError:
-        raise ModelError(f"model: {reference} needs MLflow; install it or give the folder of a bundle") from None
-    from mlflow.exceptions import MlflowException
-
-    if tracking_uri:
-        mlflow.set_tracking_uri(tracking_uri.reveal())
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=reference))
-    except (MlflowException, OSError) as error:
-        raise ModelError(f"model: {reference} could not be loaded: {error}") from None
+def _text(key: str, value: object) -> str:
+    if key.startswith("trained_") and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1e9, UTC).isoformat()
+    return str(value)

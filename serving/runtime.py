@@ -1,4 +1,4 @@
-"""What one server process holds: settings, model, market, policy, threads, counters."""
+"""What one server process holds: settings, models, market, policy, threads, metrics."""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from features.answer import Forecast
+from features.forecast import Moment
+from models.book import Book
 from models.errors import MargincastError
+from models.market import MarketPanel
 from models.rebalance import Policy, Target
-from models.typing import HORIZONS
+from serving.bundles.lineup import LineUp
 from serving.decode import Accounts, decode_accounts, decode_recommendation
 from serving.engine import Engine
-from serving.model_source import Model, load_model
+from serving.metrics import Metrics
+from serving.model_source import Model
 from serving.problems import ProblemError
-from serving.schemas import ModelInfo, ModelList, Ready
+from serving.schemas import ModelList, Ready
 from serving.settings import Settings
 from serving.state import MarketFiles
 
-__all__ = ["Runtime", "build_runtime"]
+__all__ = ["Runtime", "Swap", "build_runtime"]
+
+Swap = Callable[[Model], Callable[[], None]]
+"""Builds beside what is in use what a new model needs, and returns what swaps it in."""
 
 
 class Runtime:
@@ -28,27 +36,37 @@ class Runtime:
     ----------
     settings : Settings
         The settings.
-    model : Model
-        The model that answers.
+    models : LineUp
+        The models.
     policy : Policy
         Used where a request brings none.
     clock : callable
         Nanoseconds since the epoch now.
+    metrics : Metrics
+        What Prometheus may ask.
     """
 
-    def __init__(self, settings: Settings, model: Model, policy: Policy, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, models: LineUp, policy: Policy, clock: Callable[[], int], metrics: Metrics
+    ) -> None:
         self.settings = settings
-        self.model = model
+        self.models = models
         self.policy = policy
         self.clock = clock
+        self.metrics = metrics
         self.pool = ThreadPoolExecutor(settings.threads, "margincast")
+        self.stopping = threading.Event()
         self.problem = "the market is not loaded yet"
-        predictor = model.predictor
-        trained = () if predictor is None else predictor.metadata.get("assets", predictor.prior.pool.assets)
-        self._files = MarketFiles(settings, trained)
+        self._files = MarketFiles(settings, self.model.assets)
         self._engine: Engine | None = None
-        self._lock = threading.Lock()
-        self._counts = {"accounts": 0, "failures": 0, "recommendations": 0, "market_reloads": 0}
+        self._swapping = threading.RLock()
+        self._watchers: list[Swap] = []
+        metrics.at_scrape(self._tell)
+
+    @property
+    def model(self) -> Model:
+        """The model that answers now."""
+        return self.models.active
 
     @property
     def engine(self) -> Engine:
@@ -58,9 +76,28 @@ class Runtime:
         return self._engine
 
     def use(self, engine: Engine) -> None:
-        """Swap in an engine."""
+        """Swap in an engine; requests under way finish on the one they began with."""
+        engine.observer = self._observed
         self._engine, self.problem = engine, ""
-        self.count("market_reloads", 1)
+
+    def build_engine(self, panel: MarketPanel, model: Model) -> Engine:
+        """Make an engine and warm it.
+
+        Parameters
+        ----------
+        panel : MarketPanel
+            The market.
+        model : Model
+            The model.
+
+        Returns
+        -------
+        Engine
+            Not in use yet.
+        """
+        engine = Engine(panel, model, self.clock, self.settings.clock_skew_seconds, self.settings.fallback)
+        engine.warm()
+        return engine
 
     def reload(self) -> bool:
         """Read the market if its files have changed.
@@ -73,73 +110,137 @@ class Runtime:
         if not self.settings.market:
             self.problem = "no market: set MARGINCAST_MARKET to a folder with market data"
             return False
-        try:
-            panel = self._files.read()
-            if panel is None:
-                return False
-            engine = Engine(panel, self.model, self.clock, self.settings.clock_skew_seconds, self.settings.fallback)
-            engine.warm()
-        except (MargincastError, OSError, ValueError) as error:
-            if self._engine is None:
-                self.problem = f"the market could not be read: {error}"
-            raise
-        self.use(engine)
+        with self._swapping:
+            try:
+                panel = self._files.read()
+                if panel is None:
+                    return False
+                engine = self.build_engine(panel, self.model)
+            except (MargincastError, OSError, ValueError) as error:
+                if self._engine is None:
+                    self.problem = f"the market could not be read: {error}"
+                raise
+            self.use(engine)
+        self.metrics.market_reloads.inc()
         return True
+
+    def on_model(self, watcher: Swap) -> None:
+        """Have something else swapped together with the model.
+
+        Parameters
+        ----------
+        watcher : callable
+            Given the new model, it builds and warms beside the old one what it needs, and returns what swaps it in; it
+            raises where that fails, and then the old model stays everywhere.
+        """
+        self._watchers.append(watcher)
+
+    def reload_model(self, force: bool = False) -> bool:
+        """Look for a newer model; it is built and warmed beside the old one, then swapped whole.
+
+        Parameters
+        ----------
+        force : bool
+            Even if nothing seems to have changed.
+
+        Returns
+        -------
+        bool
+            Whether there is a new model.
+
+        Raises
+        ------
+        ModelError
+            If there is one that cannot be used; the old one stays.
+        """
+        with self._swapping:
+            model = self.models.look(force)
+            if model is not None:
+                try:
+                    swaps = [self._swap_engine(model), *(watcher(model) for watcher in self._watchers)]
+                except Exception as error:  # a model that no engine can be built on must not replace one that works
+                    raise self.models.refuse(error) from error
+                for swap in swaps:
+                    swap()
+                self.models.accept(model)
+        self.models.refresh_shadow(force)
+        return model is not None
+
+    def _swap_engine(self, model: Model) -> Callable[[], None]:
+        """Build the engine of a new model, on other assets where it was trained on others."""
+        files, panel = self._files, None if self._engine is None else self._engine.panel
+        if model.assets != self.model.assets:
+            files = MarketFiles(self.settings, model.assets)
+            panel = files.read() if panel is not None else None
+        engine = None if panel is None else self.build_engine(panel, model)
+
+        def swap() -> None:
+            self._files = files
+            if engine is not None:
+                self.use(engine)
+
+        return swap
 
     def decode_accounts(self, body: bytes) -> Accounts:
         """Read the accounts of a request."""
         found = decode_accounts(body, self.settings.max_accounts)
-        self.count("accounts", len(found.accounts))
-        self.count("failures", len(found.failures))
+        self.metrics.accounts.inc(len(found.accounts))
+        if found.failures:
+            self.metrics.failures.inc(len(found.failures))
         return found
 
     def decode_recommendation(self, body: bytes) -> tuple[Accounts, Target | None, Policy | None]:
         """Read a request for recommendations."""
         found = decode_recommendation(body, self.settings.max_accounts)
-        self.count("recommendations", len(found[0].accounts))
+        self.metrics.recommendations.inc(len(found[0].accounts))
         return found
-
-    def count(self, name: str, more: int) -> None:
-        """Add to a counter."""
-        if more:
-            with self._lock:
-                self._counts[name] += more
 
     def ready(self) -> Ready:
         """Say whether requests can be answered, and on what."""
-        prior_only = self.model.predictor is None
-        if self._engine is None:
-            status, market, reason = "not_ready", None, self.problem
+        engine = self._engine
+        if self.stopping.is_set():
+            status, reason = "not_ready", "the server is stopping"
+        elif engine is None:
+            status, reason = "not_ready", self.problem
         else:
-            status, market, reason = "ready", self._engine.market(), ""
-        version = self.model.version
-        return Ready(status=status, model_version=version, prior_only=prior_only, market=market, reason=reason)
+            status, reason = "ready", ""
+        return Ready(
+            status=status,
+            model_version=self.model.version,
+            prior_only=self.model.predictor is None or self._expired(),
+            market=None if engine is None else engine.market(),
+            reason=reason,
+            model_problem=self.models.problem(self._expired()),
+        )
 
     def model_list(self) -> ModelList:
-        """Name the models that answer."""
-        model = self.model
-        kind = "prior" if model.predictor is None else "prior + LightGBM residual"
-        horizons, details = list(HORIZONS), model.details
-        info = ModelInfo(
-            name=model.name, version=model.version, kind=kind, horizons=horizons, active=True, details=details
-        )
-        return ModelList(models=[info])
-
-    def metrics_text(self) -> str:
-        """Counters and the age of the market, Prometheus text."""
-        lines = [f"# TYPE margincast_{k}_total counter\nmargincast_{k}_total {v}" for k, v in self._counts.items()]
-        if self._engine is not None:
-            age = self._engine.market().age_minutes
-            lines.append(f"# TYPE margincast_market_age_minutes gauge\nmargincast_market_age_minutes {age:.3f}")
-        return "\n".join(lines) + "\n"
+        """Name the models."""
+        return self.models.listed(self._expired())
 
     def close(self) -> None:
         """Let the threads go."""
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self.models.close()
+
+    def _expired(self) -> bool:
+        return self._engine is not None and self._engine.newest.expired
+
+    def _observed(self, moment: Moment, book: Book, seen: Forecast) -> None:
+        shadow = self.models.shadow
+        if shadow is not None:
+            shadow.offer(moment, book, seen)
+
+    def _tell(self) -> None:
+        self.metrics.prior_only.set(self.model.predictor is None or self._expired())
+        if self._engine is not None:
+            moment, now = self._engine.newest, self.clock()
+            self.metrics.market_age.set((now - moment.as_of) / 1e9)
+            for asset, closed in zip(moment.assets, moment.closed.tolist(), strict=True):
+                self.metrics.asset_age.labels(asset).set((now - closed) / 1e9)
 
 
 def build_runtime(settings: Settings, clock: Callable[[], int] | None = None) -> Runtime:
-    """Load model and policy.
+    """Load models and policy.
 
     Parameters
     ----------
@@ -156,4 +257,7 @@ def build_runtime(settings: Settings, clock: Callable[[], int] | None = None) ->
     from features.policy import load_policy
 
     policy = load_policy(settings.policy) if settings.policy else Policy()
-    return Runtime(settings, load_model(settings.model, settings.tracking_uri), policy, clock or time.time_ns)
+    clock, metrics = clock or time.time_ns, Metrics()
+    models = LineUp(settings, clock, metrics)
+    models.start()
+    return Runtime(settings, models, policy, clock, metrics)

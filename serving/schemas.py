@@ -25,6 +25,7 @@ __all__ = [
     "RecommendationResponse",
     "Row",
     "RowExplanation",
+    "ShadowDifference",
 ]
 
 
@@ -94,9 +95,9 @@ class RowExplanation(Struct, frozen=True, gc=False):
 class AccountPrediction(Struct, frozen=True, gc=False):
     """What is predicted for one account.
 
-    ``source`` is model or prior, with the reasons for the prior: no_model, missing_features, stale_features. Where
-    ``novelty`` is above 1 the input is more unusual than nearly all of the training: ``novel``, with the three features
-    that are furthest out; the trees count less then and the amounts are wider.
+    ``source`` is model or prior, with the reasons for the prior: no_model, missing_features, stale_features,
+    expired_model. Where ``novelty`` is above 1 the input is more unusual than nearly all of the training: ``novel``,
+    with the three features that are furthest out; the trees count less then and the amounts are wider.
     """
 
     account_id: str
@@ -142,8 +143,22 @@ class DeskResponse(Struct, frozen=True, kw_only=True):
     failures: list[Failure]
 
 
+class ShadowDifference(Struct, frozen=True, gc=False):
+    """P(call) of the challenger minus what was answered, over the accounts that it scored beside."""
+
+    horizon_minutes: int
+    accounts: int
+    mean: float
+    mean_absolute: float
+    largest_absolute: float
+
+
 class ModelInfo(Struct, frozen=True, kw_only=True):
-    """One model that answers."""
+    """One model: the one that answers (``active``), or the challenger that is scored beside it.
+
+    ``problem`` says what is wrong with the place it comes from: a bundle that could not be used and was not, a tracking
+    server that does not answer, or a model past its expiry.
+    """
 
     name: str
     version: str
@@ -151,6 +166,9 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     horizons: list[int]
     active: bool
     details: dict[str, str]
+    loaded_at: datetime | None = None
+    problem: str = ""
+    differences: list[ShadowDifference] = []
 
 
 class ModelList(Struct, frozen=True, kw_only=True):
@@ -160,13 +178,14 @@ class ModelList(Struct, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """Whether requests can be answered, and on what."""
+    """Whether requests can be answered, and on what; ``model_problem`` where the model is not what it should be."""
 
     status: str
     model_version: str
     prior_only: bool
     market: Market | None
     reason: str = ""
+    model_problem: str = ""
 
 
 class Problem(Struct, frozen=True, kw_only=True):

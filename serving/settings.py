@@ -55,8 +55,18 @@ class Settings:
         Seconds between looks at the market files, in [0, 86400]; 0: never look again.
     model : str
         Folder of an exported bundle, or an MLflow reference ``models:/name@alias``; empty: the prior only.
+    shadow : str
+        The same for a challenger that is scored beside, never in answers; empty: none.
     tracking_uri : Secret
         MLflow tracking URI for such a reference (may carry a password).
+    model_cache : str
+        Folder that keeps bundles fetched from MLflow, so that a restart can do without it; empty: a temporary one.
+    model_refresh_seconds : float
+        MLflow is asked again for the version behind a reference after so long, in [0, 86400]; 0: only on
+        ``POST /v1/models/reload``. Each time costs a short process of its own. Folders are looked at every
+        ``refresh_seconds``.
+    model_timeout_seconds : float
+        Longest time that MLflow may take, in [1, 3600].
     policy : str
         Policy file (TOML) for recommendations that bring none.
     database : Secret
@@ -100,6 +110,10 @@ class Settings:
     history_days: int = 400
     refresh_seconds: float = 5.0
     model: str = ""
+    shadow: str = ""
+    model_cache: str = ""
+    model_refresh_seconds: float = 300.0
+    model_timeout_seconds: float = 120.0
     tracking_uri: Secret = field(default_factory=Secret)
     policy: str = ""
     database: Secret = field(default_factory=Secret)
@@ -136,6 +150,8 @@ class Settings:
 _RANGES: Mapping[str, tuple[float, float]] = {
     "history_days": (60, 3650),
     "refresh_seconds": (0, 86_400),
+    "model_refresh_seconds": (0, 86_400),
+    "model_timeout_seconds": (1, 3600),
     "port": (0, 65_535),
     "database_pool": (1, 100),
     "database_wait_seconds": (0.05, 600),

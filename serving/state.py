@@ -88,7 +88,7 @@ class MarketFiles:
         return panel.between(panel.end - self._settings.history_days * DAY_NS, panel.end)
 
 
-async def watch(read: Callable[[], bool], seconds: float) -> None:
+async def watch(read: Callable[[], bool], seconds: float, name: str) -> None:
     """Call `read` in a thread every so often, for ever; a failed read is logged and the old state stays.
 
     Parameters
@@ -97,11 +97,13 @@ async def watch(read: Callable[[], bool], seconds: float) -> None:
         Returns whether something changed.
     seconds : float
         Pause between two looks; 0: return at once.
+    name : str
+        What is read, for the log.
     """
     while seconds > 0:
         await asyncio.sleep(seconds)
         try:
             if await asyncio.to_thread(read):
-                _log.info("market reloaded")
+                _log.info("%s reloaded", name)
         except (MargincastError, OSError, ValueError) as error:
-            _log.warning("market not reloaded: %s", error)
+            _log.warning("%s not reloaded: %s", name, error)

@@ -91,6 +91,9 @@ def train(
     evaluate: Annotated[bool, typer.Option(help="Score the model on what the market holds after --to.")] = True,
     registry: Registry = None,
     alias: Annotated[str, typer.Option("--alias", help="champion, challenger or none.")] = "champion",
+    valid_days: Annotated[
+        int | None, typer.Option("--valid-days", help="Days after --to from which on the prior answers.", min=1)
+    ] = None,
     assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Fit on data before --to, calibrate, evaluate on what follows, log to MLflow and register."""
@@ -113,6 +116,7 @@ def train(
     with stages() as report:
         trained = fit(panel, begin, finish, settings, people, report)
         metrics = _score(panel, trained, finish, settings, people, report) if evaluate else None
+    trained = trained if valid_days is None else _expiring(trained, valid_days)
     if out is not None:
         save_training(trained, out, metrics)
     home = Home(registry or HOME)
@@ -127,6 +131,16 @@ def train(
     if metrics is not None:
         show_metrics(metrics)
     note(f"registered as {summary['model']} ({registered.alias or 'no alias'}) in {home.home}")
+
+
+def _expiring(trained: Training, valid_days: int) -> Training:
+    """The same, to be used for so many days after its training data."""
+    from dataclasses import replace
+
+    from models.typing import DAY_NS
+
+    until = int(trained.predictor.metadata["trained_until"]) + valid_days * DAY_NS
+    return replace(trained, predictor=trained.predictor.expiring(until))
 
 
 def train_settings(

@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,8 @@ class MarginCallPredictor:
     size : SizeModel
         Quantiles of the call amount.
     metadata : dict
-        What is known of the training: free JSON values.
+        What is known of the training: free JSON values. ``expires_at``, an ISO 8601 time with its zone, says from when
+        on the prior answers instead.
     trees : FlatTrees, optional
         The same trees for the fast kernel, see `flatten_trees`; the booster is asked where None.
     novelty : NoveltyModel, optional
@@ -123,6 +125,7 @@ class MarginCallPredictor:
     novelty: NoveltyModel | None = None
     amounts: AmountModel | None = None
     times: TimeModel = field(default_factory=TimeModel)
+    expires_ns: int | None = field(default=None, init=False)
     _watched: IntArray = field(default_factory=lambda: np.empty(0, np.int64), init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -133,12 +136,30 @@ class MarginCallPredictor:
             )
         if self.novelty is not None:
             object.__setattr__(self, "_watched", self.novelty.index(self.feature_names))
+        if "expires_at" in self.metadata:
+            object.__setattr__(self, "expires_ns", _instant("expires_at", self.metadata["expires_at"]))
 
     @property
     def version(self) -> str:
         """Name of the model version: the registry's, else the first digits of the fingerprint of the trees."""
         named = self.metadata.get("version")
         return str(named) if named else hashlib.sha256(self.booster.model_to_string().encode()).hexdigest()[:12]
+
+    def expiring(self, at_ns: int) -> MarginCallPredictor:
+        """The same model, to be used until an instant.
+
+        Parameters
+        ----------
+        at_ns : int
+            Nanoseconds since the epoch; from then on the prior answers.
+
+        Returns
+        -------
+        MarginCallPredictor
+            With ``expires_at`` in its metadata.
+        """
+        when = datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat()
+        return replace(self, metadata={**self.metadata, "expires_at": when})
 
     def novelty_of(self, x: Float32Array) -> tuple[FloatArray, FloatArray]:
         """How unusual the input of each account is, and how much of it is missing, see `models.predictor.novelty`.
@@ -327,6 +348,17 @@ class MarginCallPredictor:
         from models.predictor.store import load_bundle
 
         return load_bundle(folder, feature_names)
+
+
+def _instant(name: str, value: object) -> int:
+    """Nanoseconds of an ISO 8601 time with a zone."""
+    try:
+        when = datetime.fromisoformat(str(value))
+    except ValueError:
+        when = datetime.min
+    if when.tzinfo is None:
+        raise InputError(f"metadata.{name}", value, "a time with a zone, for example 2025-12-31T00:00:00+00:00")
+    return int(when.timestamp() * 1e6) * 1000
 
 
 def coherent(p: FloatArray) -> FloatArray:

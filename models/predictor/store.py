@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,8 @@ def save_bundle(model: MarginCallPredictor, folder: str | Path) -> Path:
     parts |= {} if model.novelty is None else {"novelty": model.novelty.as_dict()}
     parts |= {} if model.amounts is None else {"amounts": model.amounts.as_dict()}
     more = json.dumps(parts, separators=(",", ":")) + "\n"
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, **model.prior.to_arrays())
     record = {
         "format": FORMAT,
         "feature_names": list(model.feature_names),
@@ -58,14 +61,17 @@ def save_bundle(model: MarginCallPredictor, folder: str | Path) -> Path:
         "schema_hash": schema_hash(model.feature_names),
         "booster_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "parts_sha256": hashlib.sha256(more.encode()).hexdigest(),
+        "prior_sha256": hashlib.sha256(arrays.getvalue()).hexdigest(),
         "calibration": model.calibration.as_dict(),
         "size": model.size.as_dict(),
         "metadata": dict(model.metadata),
     }
-    (target / FILES[0]).write_text(text, encoding="utf-8", newline="\n")
-    (target / FILES[1]).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    (target / FILES[3]).write_text(more, encoding="utf-8", newline="\n")
-    np.savez_compressed(target / FILES[2], **model.prior.to_arrays())
+    summary = json.dumps(record, indent=2) + "\n"
+    content = (text.encode(), summary.encode(), arrays.getvalue(), more.encode())
+    for name, data in zip(FILES, content, strict=True):
+        (target / f"{name}.part").write_bytes(data)
+    for name in FILES:  # whoever reads in between finds hashes that do not fit, and the old or the new bundle after
+        (target / f"{name}.part").replace(target / name)
     return target
 
 
@@ -106,8 +112,7 @@ def load_bundle(folder: str | Path, feature_names: Sequence[str] | None = None) 
     text = (source / FILES[0]).read_text(encoding="utf-8")
     if hashlib.sha256(text.encode()).hexdigest() != record["booster_sha256"]:
         raise ModelError(f"{source / FILES[0]}: expected the trees that bundle.json names, was another file")
-    with np.load(source / FILES[2], allow_pickle=False) as arrays:
-        prior = PriorModel.from_arrays({name: arrays[name] for name in arrays.files})
+    prior = _read_prior(source / FILES[2], record)
     booster = lgb.Booster(model_str=text)
     parts = _read_parts(source, record)
     return MarginCallPredictor(
@@ -156,6 +161,15 @@ def check_columns(trained: tuple[str, ...], given: tuple[str, ...]) -> None:
         f"features: expected the columns of the training, was {', '.join(parts) or 'in another order'}; "
         "train the model again or use the version of the library that trained it"
     )
+
+
+def _read_prior(path: Path, record: dict[str, Any]) -> PriorModel:
+    """The prior's arrays; bundles of before do not name their hash."""
+    data = path.read_bytes()
+    if "prior_sha256" in record and hashlib.sha256(data).hexdigest() != record["prior_sha256"]:
+        raise ModelError(f"{path}: expected the prior that bundle.json names, was another file")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return PriorModel.from_arrays({name: arrays[name] for name in arrays.files})
 
 
 def _read_parts(source: Path, record: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ async def readyz(request: Request) -> Response:
     return Response(body, 503, {"Retry-After": "5"}, PROBLEM_TYPE)
 
 
-@router.get("/metrics", summary="Counters, Prometheus text", openapi_extra={"responses": {"200": text_answer()}})
+@router.get("/metrics", summary="Metrics for Prometheus", openapi_extra={"responses": {"200": text_answer()}})
 async def metrics(request: Request) -> Response:
-    """Give the counters of this process."""
-    return Response(runtime_of(request).metrics_text(), media_type="text/plain; version=0.0.4")
+    """Give the metrics of this process, as Prometheus text or OpenMetrics."""
+    body, kind = runtime_of(request).metrics.render(request.headers.get("accept", ""))
+    return Response(body, headers={"content-type": kind})

@@ -1,12 +1,16 @@
-"""GET /v1/models."""
+"""GET /v1/models and POST /v1/models/reload."""
 
 from __future__ import annotations
+
+import asyncio
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.openapi import json_answer
+from models.errors import ModelError
+from serving.openapi import json_answer, problem_answers
+from serving.problems import ProblemError
 from serving.routes._hot import answer, runtime_of
 
 __all__ = ["router"]
@@ -20,5 +24,20 @@ router = APIRouter(tags=["models"])
     openapi_extra={"responses": {"200": json_answer("ModelList")}},
 )
 async def models(request: Request) -> Response:
-    """List the models; the one that is active answers."""
+    """List the models; the one that is active answers, a challenger is only scored beside it."""
     return answer(runtime_of(request).model_list())
+
+
+@router.post(
+    "/v1/models/reload",
+    summary="Look for a newer model now",
+    openapi_extra={"responses": {"200": json_answer("ModelList"), **problem_answers(409)}},
+)
+async def reload(request: Request) -> Response:
+    """Read the bundle again, or ask MLflow what the reference names now; a broken one leaves the old one in use."""
+    runtime = runtime_of(request)
+    try:
+        await asyncio.to_thread(runtime.reload_model, True)
+    except ModelError as error:
+        raise ProblemError(409, "model_not_used", str(error)) from None
+    return answer(runtime.model_list())

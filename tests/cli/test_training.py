@@ -44,9 +44,13 @@ def test_train_evaluate_predict_from_the_registry(run: Run, long_market: Path, t
         home,
         "--out",
         folder,
+        "--valid-days",
+        90,
         "--json",
     )
     assert done.exit_code == 0, (done.stderr, done.exception)
+    metadata = json.loads((folder / "bundle.json").read_text())["metadata"]
+    assert metadata["expires_at"] == until(long_market, 250).replace("Z", "+00:00")
     answer = json.loads(done.stdout)
     assert (answer["model"], answer["alias"]) == ("margincast/1", "champion")
     assert set(answer["metrics"]["horizons"]) == {"60", "240", "1440", "4320"}

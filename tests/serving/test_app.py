@@ -73,13 +73,14 @@ def test_live_and_ready(client: Client) -> None:
     assert ready.status_code == 200
     assert ready.json() | {"market": None} == {
         "status": "ready", "model_version": "prior", "prior_only": True, "market": None, "reason": "",
+        "model_problem": "",
     }  # fmt: skip
 
 
 def test_models_and_metrics(client: Client) -> None:
     (model,) = client.get("/v1/models").json()["models"]
     assert (model["version"], model["active"], model["horizons"]) == ("prior", True, [60, 240, 1440, 4320])
-    assert re.search(r"^margincast_market_age_minutes 10\.000$", client.get("/metrics").text, re.MULTILINE)
+    assert re.search(r"^margincast_market_age_seconds 600\.0$", client.get("/metrics").text, re.MULTILINE)
 
 
 def test_without_a_market_it_is_alive_but_not_ready(request_json: dict[str, Any]) -> None:

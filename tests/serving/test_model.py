@@ -6,31 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pytest
 
-from features.build import FEATURE_NAMES, MONOTONE
 from models.market import MarketPanel
-from models.predictor import MarginCallPredictor
 from models.predictor.explain import PARTS
-from models.prior import PriorModel
 from serving.app import create_app
 from serving.model_source import load_model
 from serving.settings import Settings
 from tests.serving.client import Client
+from tests.serving.made import make_bundle
 
 
 @pytest.fixture(scope="module")
 def bundle(panel: MarketPanel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a small model."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(2_000, len(FEATURE_NAMES))).astype(np.float32)
-    y = (x @ np.asarray(MONOTONE) + rng.normal(size=len(x)) > 0).astype(float)
-    settings = {"objective": "binary", "num_leaves": 7, "verbose": -1, "num_threads": 1, "learning_rate": 0.02}
-    booster = lgb.train(settings | {"monotone_constraints": list(MONOTONE)}, lgb.Dataset(x, y), 20)
-    predictor = MarginCallPredictor(booster, PriorModel.fit(panel), FEATURE_NAMES, metadata={"version": "test-1"})
-    return predictor.save(tmp_path_factory.mktemp("bundle"))
+    return make_bundle(tmp_path_factory.mktemp("bundle"), panel)
 
 
 @pytest.fixture(scope="module")

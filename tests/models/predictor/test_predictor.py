@@ -114,6 +114,27 @@ def test_exchanged_parts_are_refused(model, tmp_path):
         MarginCallPredictor.load(folder)
 
 
+def test_an_exchanged_prior_is_refused_and_a_bundle_that_names_none_loads(model, tmp_path):
+    folder = model.save(tmp_path / "bundle")
+    (folder / "prior.npz").write_bytes((folder / "prior.npz").read_bytes() + b" ")
+    with pytest.raises(ModelError, match=r"prior\.npz"):
+        MarginCallPredictor.load(folder)
+    record = json.loads((folder / "bundle.json").read_text())
+    del record["prior_sha256"]
+    (folder / "bundle.json").write_text(json.dumps(record))
+    assert MarginCallPredictor.load(folder).version == model.version
+
+
+def test_a_day_of_expiry_is_kept_and_must_have_a_zone(model, tmp_path):
+    until = 1_751_328_000_000_000_000
+    assert model.expires_ns is None
+    loaded = MarginCallPredictor.load(model.expiring(until).save(tmp_path / "bundle"))
+    assert (loaded.expires_ns, loaded.metadata["expires_at"]) == (until, "2025-07-01T00:00:00+00:00")
+    for wrong in ("2025-07-01T00:00:00", "soon", 7):
+        with pytest.raises(InputError, match=r"metadata\.expires_at: expected a time with a zone"):
+            replace(model, metadata={"expires_at": wrong})
+
+
 def test_other_columns_are_refused_by_name(model, tmp_path):
     folder = model.save(tmp_path / "bundle")
     with pytest.raises(SchemaMismatchError, match="without 'noise', with 'other' in excess"):
