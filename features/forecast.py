@@ -278,6 +278,7 @@ def moment_at(
     prior: PriorModel,
     predictor: MarginCallPredictor | None,
     fallback: Fallback | None = None,
+    features: FloatArray | None = None,
 ) -> Moment:
     """Prepare an instant.
 
@@ -293,6 +294,8 @@ def moment_at(
         The full predictor.
     fallback : Fallback, optional
         When the prior answers in its place.
+    features : ndarray, shape (A, F), optional
+        Market features at that close where they are known already (`features.stream`); computed where None.
 
     Returns
     -------
@@ -311,12 +314,14 @@ def moment_at(
     seen = panel.snapshot(close)
     state = prior.state(panel, close)
     implied, modelled = implied_level(seen.implied, month_volatility(panel, np.array([row]))[0])
+    if predictor is not None and features is None:
+        features = market_row(panel, row)
     return Moment(
         as_of=close,
         assets=panel.assets,
         price=seen.price,
         closed=close - seen.age_minutes * MINUTE_NS,
-        features=None if predictor is None else market_row(panel, row),
+        features=None if predictor is None else features,
         prior=prior,
         state=state,
         predictor=predictor,

@@ -65,6 +65,10 @@ class Engine:
         How far ahead of the clock an account may be.
     fallback : Fallback, optional
         When the prior answers in place of the model.
+    prior : PriorModel, optional
+        The physics where the model has none; fitted on the panel where None.
+    newest : Moment, optional
+        The newest moment of the panel where it is at hand.
 
     Notes
     -----
@@ -79,21 +83,24 @@ class Engine:
         clock: Callable[[], int],
         skew_seconds: float = 60.0,
         fallback: Fallback | None = None,
+        prior: PriorModel | None = None,
+        newest: Moment | None = None,
     ) -> None:
         self.panel = panel
         self.model = model
         self.observer: Observer | None = None
         self._clock = clock
         self._skew = int(skew_seconds * 1e9)
-        self._prior = PriorModel.fit(panel) if model.predictor is None else model.predictor.prior
+        self.prior = prior or PriorModel.fit(panel) if model.predictor is None else model.predictor.prior
         self._maker = BookMaker(panel.assets)
         self._lock = threading.Lock()
         self._moments: OrderedDict[int, Moment] = OrderedDict()
         self._fallback = fallback or Fallback()
-        self._newest = self._moment_at(panel.end)
+        self._newest = newest or self._moment_at(panel.end)
+        self._sources, self._behind = sorted(set(panel.source)), _behind(self._newest)
 
     def _moment_at(self, as_of: int) -> Moment:
-        return moment_at(self.panel, as_of, self._prior, self.model.predictor, self._fallback)
+        return moment_at(self.panel, as_of, self.prior, self.model.predictor, self._fallback)
 
     @property
     def newest(self) -> Moment:
@@ -120,7 +127,7 @@ class Engine:
         """The newest market, as answers name it."""
         end = self._newest.as_of
         age = (self._clock() - end) / MINUTE_NS
-        return Market(as_of=_when(end), age_minutes=round(age, 3), sources=sorted(set(self.panel.source)))
+        return Market(as_of=_when(end), age_minutes=round(age, 3), sources=self._sources, behind_minutes=self._behind)
 
     def predict(self, request: Accounts) -> PredictionResponse:
         """Predict for every account that can be computed.
@@ -323,6 +330,12 @@ def _dynamic(accounts: Sequence[Account], assets: tuple[str, ...]) -> BoolArray:
     held = [a for a in accounts if ruleset_model(a.ruleset) == "dynamic"]
     bases = {parse_symbol(p.symbol).base for a in held for p in a.positions}
     return np.array([a in bases for a in assets], np.bool_)
+
+
+def _behind(moment: Moment) -> dict[str, float | None]:
+    """Assets whose last bar is older than the newest one, and by how many minutes; None where there is none."""
+    late = dict(zip(moment.assets, ((moment.as_of - moment.closed) / MINUTE_NS).tolist(), strict=True))
+    return {asset: round(m, 3) if math.isfinite(m) else None for asset, m in late.items() if not m < 1e-6}
 
 
 def _when(ns: int) -> datetime:

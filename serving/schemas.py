@@ -51,11 +51,15 @@ class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Market(Struct, frozen=True, kw_only=True):
-    """The market that the answer was computed on; ages are minutes since the close of the last bar."""
+    """The market that the answer was computed on; ages are minutes since the close of the last bar.
+
+    ``behind_minutes`` names the assets whose own last bar is older than that, and by how much; null where none is.
+    """
 
     as_of: datetime
     age_minutes: float
     sources: list[str]
+    behind_minutes: dict[str, float | None] = {}
 
 
 class Row(Struct, frozen=True, gc=False):

@@ -218,3 +218,17 @@ def test_an_asset_without_any_price_fails_its_accounts_only(panel: MarketPanel, 
     assert [a.account_id for a in answer.predictions] == ["desk-7"]
     assert [(f.row, f.code) for f in answer.failures] == [(1, "missing_market")]
     assert "SOL" in answer.failures[0].message
+
+
+def test_the_answer_names_assets_whose_newest_bar_is_missing(panel: MarketPanel) -> None:
+    """ETH without its last two bars, SOL without any: both are named beside the age of the market."""
+    cut = {name: getattr(panel, name).copy() for name in ("open", "high", "low", "close", "volume")}
+    for values in cut.values():
+        values[panel.column("ETH"), -2:] = np.nan
+        values[panel.column("SOL")] = np.nan
+    gapped = replace(panel, **cut)
+    prior = PriorModel.fit(panel, paths=64)
+    market = Engine(gapped, load_model(""), lambda: panel.end + 60_000_000_000, prior=prior).market()
+    assert market.age_minutes == 1.0
+    assert market.behind_minutes == {"ETH": 120.0, "SOL": None}
+    assert Engine(panel, load_model(""), lambda: panel.end, prior=prior).market().behind_minutes == {}
