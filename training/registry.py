@@ -136,6 +136,35 @@ class Registry:
             client.set_registered_model_alias(self.name, alias, version)
         return Registered(self.name, str(version), run_id, alias or "")
 
+    def attach(self, run_id: str, folder: str | Path, name: str) -> bool:
+        """Put a folder of files among the artifacts of a run.
+
+        Parameters
+        ----------
+        run_id : str
+            The run.
+        folder : str or Path
+            What to put there.
+        name : str
+            Folder among the artifacts.
+
+        Returns
+        -------
+        bool
+            False where this home does not know the run.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if not (self.home / "mlflow.db").is_file():
+            return False
+        client = self._client()
+        try:
+            client.get_run(run_id)
+        except MlflowException:
+            return False
+        client.log_artifacts(run_id, str(folder), name)
+        return True
+
     def fetch(self, alias_or_version: str = "champion", into: str | Path | None = None) -> Path:
         """Find the bundle of a registered version.
 

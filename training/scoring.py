@@ -43,11 +43,20 @@ class Evaluation:
         The rows that were scored.
     p : ndarray of float, shape (n, 4)
         The model's predictions.
+    baselines : dict of str to ndarray of float, shape (n, 4)
+        Those of the baselines.
+    population : Population
+        The accounts.
+    schedule : PriorSchedule
+        The prior of each instant.
     """
 
     metrics: dict[str, Any]
     dataset: Dataset
     p: FloatArray
+    baselines: dict[str, FloatArray]
+    population: Population
+    schedule: PriorSchedule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +140,7 @@ def evaluate(
     metrics["novelty"] = novelty_metrics(dataset, predictor, p)
     metrics["monotone"] = monotone_report(panel, predictor, seen.population, seen.schedule).as_dict()
     say(progress, "bootstrap", 1, 1)
-    return Evaluation(plain(metrics), dataset, p)
+    return Evaluation(plain(metrics), dataset, p, dict(others), seen.population, seen.schedule)
 
 
 def evaluation_set(

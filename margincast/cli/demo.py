@@ -57,6 +57,7 @@ def demo(
     from models.typing import DAY_NS
     from training.evaluate.report import write_metrics
     from training.pipeline import evaluate, save_training, train
+    from training.report import write_report
 
     console = stdout()
     if svg is not None:
@@ -70,6 +71,7 @@ def demo(
         scored = evaluate(panel, trained.predictor, until, None, trained.baselines, settings, progress=report)
     save_training(trained, out / "model", scored.metrics)
     write_metrics(scored.metrics, out / "metrics.json")
+    write_report(scored, panel, trained.predictor, out / "report")
     desk = _desk(panel, trained, out, ruleset, accounts, top, seed)
     console.print(_risk_table(desk, panel))
     console.print(_plan_table(desk))
@@ -230,6 +232,7 @@ def _recording(console: Console) -> Console:
 def _next_steps(out: Path) -> str:
     return (
         f"\nwritten to {out}: market/, model/, accounts.jsonl, predictions.parquet, plans.jsonl, metrics.json\n"
+        f"open {out}/report/report.html: how good it is, beside every baseline\n"
         f"try: margincast predict {out}/accounts.jsonl --market {out}/market --model {out}/model --out calls.csv\n"
         f"     margincast recommend {out}/accounts.jsonl --market {out}/market --model {out}/model --target 0.01@1440\n"
         f"     margincast serve --market {out}/market --model {out}/model"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,17 +26,26 @@ from margincast.cli.options import (
     Venue,
 )
 
+if TYPE_CHECKING:
+    from models.market import MarketPanel
+    from models.predictor import MarginCallPredictor
+    from training.scoring import Evaluation
+
 __all__ = ["evaluate", "show_metrics"]
 
 
 @app.command(
-    epilog="Example: margincast evaluate --model ./model --market ./market --from 2024-07-01 --out metrics.json"
+    epilog="Example: margincast evaluate --model ./model --market ./market --from 2024-07-01 --report ./report"
 )
 def evaluate(
     market: Market, model: Model = "models:/margincast@champion", start: Start = None, stop: Stop = None,
     accounts: Own = None, ruleset: Ruleset = "binance-usdm", every: Every = 420, per_instant: PerInstant = 40,
     seed: Seed = 7,
     out: Annotated[Path | None, typer.Option("--out", help="Where to write metrics.json.")] = None,
+    report_to: Annotated[
+        Path | None,
+        typer.Option("--report", help="Folder for report.html (opens from disk), metrics.json and data/*.csv."),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as markdown.")] = False,
     registry: Registry = None, assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance",
     as_json: AsJson = False,
@@ -70,10 +79,28 @@ def evaluate(
     if out is not None:
         write_metrics(seen.metrics, out)
         note(f"written to {out}")
+    if report_to is not None:
+        _write_report(seen, panel, predictor, report_to, registry)
     if as_json:
         emit_json(seen.metrics)
     else:
         show_metrics(seen.metrics, markdown)
+
+
+def _write_report(
+    seen: Evaluation, panel: MarketPanel, predictor: MarginCallPredictor, folder: Path, registry: Path | None
+) -> None:
+    """Write the report, and attach it to the run of the model where that is known."""
+    from margincast.cli.inputs import HOME
+    from training.registry import Registry as Home
+    from training.report import write_report
+
+    page = write_report(seen, panel, predictor, folder)
+    note(f"report written to {page}")
+    run = predictor.metadata.get("run_id")
+    home = Home(registry or HOME)
+    if run and home.attach(str(run), folder, "report"):
+        note(f"and attached to run {run} in {home.home}")
 
 
 def show_metrics(metrics: dict[str, Any], markdown: bool = False) -> None:

@@ -71,10 +71,15 @@ def test_train_evaluate_predict_from_the_registry(run: Run, long_market: Path, t
         8,
         "--out",
         out,
+        "--report",
+        tmp_path / "report",
         "--json",
     )
     assert done.exit_code == 0, (done.stderr, done.exception)
     assert json.loads(out.read_text()) == json.loads(done.stdout)
+    assert (tmp_path / "report" / "report.html").stat().st_size > 50_000
+    attached = list(home.rglob("artifacts/report/report.html"))
+    assert [page.read_bytes() for page in attached] == [(tmp_path / "report" / "report.html").read_bytes()]
     assert json.loads(done.stdout)["pooled"]["log_loss"] == pytest.approx(answer["metrics"]["pooled"]["log_loss"])
 
     accounts = tmp_path / "accounts.jsonl"
@@ -159,7 +164,9 @@ def test_demo_ends_with_everything_on_disk(run: Run, tmp_path: Path) -> None:
     assert "What would save each" in done.stdout
     assert "B5 filtered" in done.stdout
     names = {path.name for path in out.iterdir()}
-    assert names == {"market", "model", "accounts.jsonl", "predictions.parquet", "plans.jsonl", "metrics.json"}
+    files = {"accounts.jsonl", "predictions.parquet", "plans.jsonl", "metrics.json"}
+    assert names == {"market", "model", "report", *files}
+    assert "The market is simulated" in (out / "report" / "report.html").read_text(encoding="utf-8")
     assert svg.read_text().startswith("<svg")
     again = run("predict", out / "accounts.jsonl", "--market", out / "market", "--model", out / "model", "--json")
     assert again.exit_code == 0, again.stderr

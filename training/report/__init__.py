@@ -1,0 +1,9 @@
+"""The evaluation report: one HTML file that opens from disk, with its numbers beside it as CSV and JSON."""
+
+from training.report.build import build_report
+from training.report.page import write_page
+from training.report.parts import Figure, Report, Section, Table
+from training.report.twins import write_twins
+from training.report.write import write_report
+
+__all__ = ["Figure", "Report", "Section", "Table", "build_report", "write_page", "write_report", "write_twins"]

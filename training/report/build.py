@@ -1,0 +1,56 @@
+"""From an evaluation to a report."""
+
+from __future__ import annotations
+
+from models.market import MarketPanel
+from models.predictor.predictor import MarginCallPredictor
+from training.report import sections
+from training.report.judged import Judged
+from training.report.parts import Report
+from training.scoring import Evaluation
+
+__all__ = ["build_report"]
+
+_ORDER = (
+    sections.skill,
+    sections.calibration,
+    sections.alerts,
+    sections.decisions,
+    sections.sizes,
+    sections.parts,
+    sections.course,
+    sections.crashes,
+    sections.drift,
+    sections.limits,
+)
+
+
+def build_report(
+    evaluation: Evaluation,
+    panel: MarketPanel,
+    predictor: MarginCallPredictor,
+    title: str = "How good the forecasts are",
+) -> Report:
+    """Turn an evaluation into words, figures and tables.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        From `training.scoring.evaluate`.
+    panel : MarketPanel
+        The market it ran on.
+    predictor : MarginCallPredictor
+        The model it judged.
+    title : str
+        Heading.
+
+    Returns
+    -------
+    Report
+        For `training.report.write_page` and `training.report.write_twins`.
+    """
+    judged = Judged(evaluation, panel, predictor)
+    simulated = set(panel.source) == {"simulated"}
+    warning = "The market is simulated: no number below says anything about a real one." if simulated else ""
+    parts = [part(judged) for part in _ORDER]
+    return Report(title, sections.about(judged), sections.headline(judged), parts, warning)
