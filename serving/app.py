@@ -14,11 +14,12 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from models.errors import MargincastError
-from serving.middleware import BodyLimit, Key, RequestId, TimeLimit
+from serving.middleware import BodyLimit, RequestId, TimeLimit
 from serving.openapi import install_openapi
 from serving.problems import install_handlers
-from serving.routes import docs, health, models, predictions, recommendations
+from serving.routes import accounts, audit, docs, health, keys, models, predictions, recommendations, tenants
 from serving.runtime import Runtime, build_runtime
+from serving.security.middleware import Door, SecurityHeaders
 from serving.settings import Settings, settings_from_env
 from serving.state import watch
 
@@ -58,13 +59,13 @@ def create_app(settings: Settings | None = None, clock: Callable[[], int] | None
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        middleware=_middleware(settings),
+        middleware=_middleware(runtime),
         lifespan=_lifespan,
     )
     app.state.runtime = runtime
     install_handlers(app)
     install_openapi(app)
-    for part in (predictions, recommendations, models, health, docs):
+    for part in (predictions, recommendations, accounts, keys, tenants, audit, models, health, docs):
         app.include_router(part.router)
     app.router.routes[:0] = _hot_routes()
     return app
@@ -78,12 +79,14 @@ def _hot_routes() -> list[Route]:
     ]
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
-    found = [Middleware(RequestId)]
-    if settings.api_key:
-        found.append(Middleware(Key, key=settings.api_key.reveal()))
+def _middleware(runtime: Runtime) -> list[Middleware]:
+    settings = runtime.settings
+    found = [Middleware(RequestId), Middleware(SecurityHeaders)]
+    if settings.api_key or runtime.store is not None:
+        found.append(Middleware(Door, directory=runtime.directory))
     found.append(Middleware(TimeLimit, seconds=settings.timeout_seconds))
-    found.append(Middleware(BodyLimit, max_bytes=settings.max_body_bytes))
+    larger = {"/v1/accounts": settings.max_bulk_bytes}
+    found.append(Middleware(BodyLimit, max_bytes=settings.max_body_bytes, larger=larger))
     return found
 
 

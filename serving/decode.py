@@ -14,7 +14,7 @@ from models.errors import Failure, InputError
 from models.rebalance import Policy, Target, parse_target
 from serving.problems import ProblemError
 
-__all__ = ["Accounts", "decode_accounts", "decode_recommendation"]
+__all__ = ["Accounts", "decode_accounts", "decode_lines", "decode_recommendation", "decode_value"]
 
 _T = TypeVar("_T")
 _account = msgspec.json.Decoder(Account)
@@ -111,6 +111,61 @@ def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
         return _decode_list(fields["accounts"], max_accounts)
 
 
+def decode_lines(body: bytes, max_accounts: int) -> Accounts:
+    """Read accounts that stand one a line; empty lines are passed over.
+
+    Parameters
+    ----------
+    body : bytes
+        JSON lines.
+    max_accounts : int
+        Most accounts allowed.
+
+    Returns
+    -------
+    Accounts
+        The good accounts and failures for the others; rows count the lines that are not empty.
+
+    Raises
+    ------
+    ProblemError
+        413 for too many.
+
+    Examples
+    --------
+    >>> decode_lines(b'{"account_id": "x"}', 10).failures[0].account_id
+    'x'
+    """
+    items = [msgspec.Raw(line) for line in body.splitlines() if line.strip()]
+    return _decode_items(items, max_accounts)
+
+
+def decode_value(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
+    """Read a body of one type.
+
+    Parameters
+    ----------
+    decoder : msgspec.json.Decoder
+        Of the type.
+    body : bytes
+        JSON.
+
+    Returns
+    -------
+    object
+        Of the type.
+
+    Raises
+    ------
+    ProblemError
+        400 for what is not JSON, 422 with the path of the field that is wrong.
+    """
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        _refuse(error)
+
+
 def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Target | None, Policy | None]:
     """Read ``{"accounts": [...]}`` or ``{"account": {...}}`` with target, policy and desk, or one account.
 
@@ -162,7 +217,10 @@ def _envelope(body: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _decode_list(raw: msgspec.Raw, max_accounts: int) -> Accounts:
-    items: list[msgspec.Raw] = _part(_items, raw, "accounts")
+    return _decode_items(_part(_items, raw, "accounts"), max_accounts)
+
+
+def _decode_items(items: list[msgspec.Raw], max_accounts: int) -> Accounts:
     if len(items) > max_accounts:
         detail = f"accounts: expected at most {max_accounts} in one request, was {len(items)}"
         raise ProblemError(413, "too_many_accounts", detail, "accounts")

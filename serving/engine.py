@@ -129,6 +129,30 @@ class Engine:
         age = (self._clock() - end) / MINUTE_NS
         return Market(as_of=_when(end), age_minutes=round(age, 3), sources=self._sources, behind_minutes=self._behind)
 
+    def refused(self, accounts: Sequence[Account]) -> list[Failure]:
+        """Tell which accounts the rules or the market do not know, or that come from the future.
+
+        Parameters
+        ----------
+        accounts : sequence of Account
+            Valid accounts.
+
+        Returns
+        -------
+        list of Failure
+            Their rows are positions in `accounts`; each account is named once.
+        """
+        _, bad = Book.from_accounts(accounts, self.panel.assets)
+        found = {failure.row: failure for failure in bad}
+        latest = self._clock() + self._skew
+        for row, account in enumerate(accounts):
+            if row not in found:
+                try:
+                    self._instant(account, latest)
+                except InputError as error:
+                    found[row] = Failure.from_error(error, row, account.account_id)
+        return [found[row] for row in sorted(found)]
+
     def predict(self, request: Accounts) -> PredictionResponse:
         """Predict for every account that can be computed.
 
@@ -266,13 +290,17 @@ class Engine:
             part.rows.append(row)
         return list(parts.values())
 
-    def _moment(self, account: Account, latest: int) -> Moment:
+    def _instant(self, account: Account, latest: int) -> int:
         if account.as_of.tzinfo is None:
             raise InputError("as_of", account.as_of.isoformat(), "a time with a zone, for example 2025-03-01T12:00:00Z")
         as_of = int(account.as_of.timestamp() * 1e6) * 1000
         if as_of > latest:
             now = _when(latest - self._skew).isoformat(timespec="seconds")
             raise InputError("as_of", account.as_of.isoformat(), f"a time that is not in the future (now {now})")
+        return as_of
+
+    def _moment(self, account: Account, latest: int) -> Moment:
+        as_of = self._instant(account, latest)
         if as_of >= self._newest.as_of:
             return self._newest
         row = int(self.panel.row_closed(as_of))

@@ -1,18 +1,17 @@
-"""Pure ASGI middleware: request id, body limit, time limit, key. No per-request objects beyond what is needed."""
+"""Pure ASGI middleware: request id, body limit, time limit. No per-request objects beyond what is needed."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from serving.problems import PROBLEM_TYPE, ProblemError, problem_body
 
-__all__ = ["BodyLimit", "Key", "RequestId", "TimeLimit"]
+__all__ = ["BodyLimit", "RequestId", "TimeLimit"]
 
 _log = logging.getLogger("margincast.serving")
 
@@ -69,20 +68,25 @@ class RequestId:
 
 
 class BodyLimit:
-    """Refuse bodies above a size with 413, before or while they arrive; nothing beyond the limit is kept."""
+    """Refuse bodies above a size with 413, before or while they arrive; nothing beyond the limit is kept.
 
-    def __init__(self, app: App, max_bytes: int) -> None:
+    `larger` gives the limits of paths that take more.
+    """
+
+    def __init__(self, app: App, max_bytes: int, larger: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self._larger = dict(larger or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        most = self._larger.get(scope["path"], self.max_bytes)
         declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"")
-        if declared.isdigit() and int(declared) > self.max_bytes:
-            await self._too_large(scope, send)
+        if declared.isdigit() and int(declared) > most:
+            await self._too_large(scope, send, most)
             return
         seen = 0
 
@@ -91,19 +95,19 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self.max_bytes:
-                    raise ProblemError(413, "body_too_large", self._detail, headers={"Connection": "close"})
+                if seen > most:
+                    raise ProblemError(413, "body_too_large", _too_many(most), headers={"Connection": "close"})
             return message
 
         await self.app(scope, counted, send)
 
-    @property
-    def _detail(self) -> str:
-        return f"The body is larger than {self.max_bytes} bytes; send fewer accounts in one request."
-
-    async def _too_large(self, scope: Scope, send: Send) -> None:
-        body = problem_body(413, "body_too_large", self._detail, instance=scope["path"])
+    async def _too_large(self, scope: Scope, send: Send, most: int) -> None:
+        body = problem_body(413, "body_too_large", _too_many(most), instance=scope["path"])
         await _refuse(send, 413, body, ((b"connection", b"close"),))
+
+
+def _too_many(most: int) -> str:
+    return f"The body is larger than {most} bytes; send fewer accounts in one request."
 
 
 class TimeLimit:
@@ -134,23 +138,3 @@ class TimeLimit:
             detail = f"No answer within {self.seconds:g} seconds; send fewer accounts in one request."
             body = problem_body(503, "timeout", detail, instance=scope["path"])
             await _refuse(send, 503, body, ((b"retry-after", b"5"),))
-
-
-class Key:
-    """Ask for a bearer key under /v1."""
-
-    def __init__(self, app: App, key: str) -> None:
-        self.app = app
-        self._expected = b"Bearer " + key.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
-            await self.app(scope, receive, send)
-            return
-        given = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
-        if hmac.compare_digest(given, self._expected):
-            await self.app(scope, receive, send)
-            return
-        body = problem_body(401, "unauthorized", "Send 'Authorization: Bearer KEY'.", instance=scope["path"])
-        await _refuse(send, 401, body, ((b"www-authenticate", b"Bearer"),))

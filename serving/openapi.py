@@ -10,9 +10,11 @@ from fastapi.openapi.utils import get_openapi
 
 from models.account import Account
 from serving import schemas
+from serving.accounts import schemas as registered
 from serving.problems import PROBLEM_TYPE
+from serving.security import schemas as security
 
-__all__ = ["body_of", "install_openapi", "json_answer", "problem_answers", "text_answer"]
+__all__ = ["accounts_body", "body_of", "install_openapi", "json_answer", "problem_answers", "text_answer"]
 
 _REF = "#/components/schemas/{name}"
 _TYPES: tuple[Any, ...] = (
@@ -25,6 +27,17 @@ _TYPES: tuple[Any, ...] = (
     schemas.ModelList,
     schemas.Ready,
     schemas.Problem,
+    registered.RegisteredAccount,
+    registered.AccountPage,
+    registered.AccountHistory,
+    registered.BulkResult,
+    security.KeyRequest,
+    security.NewKeyInfo,
+    security.KeyList,
+    security.TenantRequest,
+    security.TenantInfo,
+    security.TenantList,
+    security.AuditPage,
 )
 
 EXAMPLE: dict[str, Any] = {
@@ -41,13 +54,15 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": _REF.format(name=name)}
 
 
-def body_of(*names: str) -> dict[str, Any]:
+def body_of(*names: str, example: dict[str, Any] = EXAMPLE) -> dict[str, Any]:
     """Describe a JSON body that is one of several types.
 
     Parameters
     ----------
     *names : str
         Names of the types.
+    example : dict
+        A body that is one.
 
     Returns
     -------
@@ -60,7 +75,30 @@ def body_of(*names: str) -> dict[str, Any]:
     True
     """
     schema = {"oneOf": [_ref(n) for n in names]}
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": EXAMPLE}}}
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def accounts_body(lines: str) -> dict[str, Any]:
+    """Describe a body of accounts, as one JSON value or one account a line.
+
+    Parameters
+    ----------
+    lines : str
+        Media type of the latter.
+
+    Returns
+    -------
+    dict
+        An OpenAPI request body.
+
+    Examples
+    --------
+    >>> list(accounts_body("application/x-ndjson")["content"])
+    ['application/json', 'application/x-ndjson']
+    """
+    found = body_of("AccountBatch", example={"accounts": [EXAMPLE]})
+    found["content"][lines] = {"schema": {"type": "string"}}
+    return found
 
 
 def json_answer(name: str, *others: str, media_type: str = "application/json") -> dict[str, Any]:
@@ -140,7 +178,18 @@ def install_openapi(app: FastAPI) -> None:
             found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             _, components = msgspec.json.schema_components(_TYPES, ref_template=_REF)
             found.setdefault("components", {})["schemas"] = components
+            _answer_in_problems(found)
             app.openapi_schema = found
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def _answer_in_problems(document: dict[str, Any]) -> None:
+    """Describe wrong parameters as the problems that they are, not as FastAPI's own errors."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            content = operation["responses"].get("422", {}).get("content", {})
+            content.pop("application/json", None)
+            if content == {} and "422" in operation["responses"]:
+                operation["responses"] |= problem_answers(422)

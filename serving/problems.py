@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models.errors import InputError, MargincastError
+from models.errors import InputError, MargincastError, StoreFullError
 
 __all__ = ["PROBLEM_TYPE", "ProblemError", "install_handlers", "problem_body", "problem_response"]
 
@@ -114,6 +115,7 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(MargincastError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_parameters)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
@@ -125,6 +127,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, MargincastError)
     if isinstance(error, InputError):
         problem = ProblemError(422, error.code, str(error), error.field)
+    elif isinstance(error, StoreFullError):
+        problem = ProblemError(507, error.code, str(error))
     else:
         problem = ProblemError(503, error.code, str(error), headers={"Retry-After": "5"})
     return problem_response(problem, request.url.path)
@@ -138,3 +142,12 @@ async def _on_http(request: Request, error: Exception) -> Response:
         405: f"{request.method} is not possible here; see the Allow header.",
     }.get(error.status_code, str(error.detail))
     return problem_response(ProblemError(error.status_code, code, detail, headers=error.headers), request.url.path)
+
+
+async def _on_parameters(request: Request, error: Exception) -> Response:
+    """Say which parameter of the path or the query is wrong."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    detail = f"{name}: {first['msg']}, was {first.get('input')!r}"
+    return problem_response(ProblemError(422, "invalid_input", detail, name), request.url.path)

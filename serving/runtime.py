@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from features.answer import Forecast
 from features.forecast import Moment
+from models.account import Account
 from models.book import Book
-from models.errors import MargincastError
+from models.errors import Failure, MargincastError
 from models.market import MarketPanel
 from models.rebalance import Policy, Target
 from serving.bundles.lineup import LineUp
@@ -20,13 +23,18 @@ from serving.metrics import Metrics
 from serving.model_source import Model
 from serving.problems import ProblemError
 from serving.schemas import ModelList, Ready
+from serving.security.directory import Directory
+from serving.security.limits import Limiter
 from serving.settings import Settings
 from serving.state import MarketFiles
+from serving.store import Store, open_store
 
 __all__ = ["Runtime", "Swap", "build_runtime"]
 
 Swap = Callable[[Model], Callable[[], None]]
 """Builds beside what is in use what a new model needs, and returns what swaps it in."""
+
+_T = TypeVar("_T")
 
 
 class Runtime:
@@ -44,17 +52,30 @@ class Runtime:
         Nanoseconds since the epoch now.
     metrics : Metrics
         What Prometheus may ask.
+    store : Store, optional
+        What is kept; None: nothing is.
     """
 
     def __init__(
-        self, settings: Settings, models: LineUp, policy: Policy, clock: Callable[[], int], metrics: Metrics
+        self,
+        settings: Settings,
+        models: LineUp,
+        policy: Policy,
+        clock: Callable[[], int],
+        metrics: Metrics,
+        store: Store | None = None,
     ) -> None:
         self.settings = settings
         self.models = models
         self.policy = policy
         self.clock = clock
         self.metrics = metrics
+        self.store = store
         self.pool = ThreadPoolExecutor(settings.threads, "margincast")
+        self._io = ThreadPoolExecutor(settings.database_pool, "margincast-io")
+        limiter = Limiter(settings.rate_limit, settings.rate_burst)
+        key = settings.api_key.reveal()
+        self.directory = Directory(store, key, limiter, clock, time.monotonic_ns, self.io)
         self.stopping = threading.Event()
         self.problem = "the market is not loaded yet"
         self._files = MarketFiles(settings, self.model.assets)
@@ -67,6 +88,20 @@ class Runtime:
     def model(self) -> Model:
         """The model that answers now."""
         return self.models.active
+
+    @property
+    def database(self) -> Store:
+        """What is kept; 409 where this server keeps nothing."""
+        if self.store is None:
+            detail = (
+                "This server keeps nothing: start it with MARGINCAST_DATABASE, for example sqlite:///margincast.db."
+            )
+            raise ProblemError(409, "no_database", detail)
+        return self.store
+
+    async def io(self, work: Callable[[], _T]) -> _T:
+        """Run what waits, for the database for example, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._io, work)
 
     @property
     def engine(self) -> Engine:
@@ -181,6 +216,10 @@ class Runtime:
 
         return swap
 
+    def refused(self, accounts: Sequence[Account]) -> list[Failure]:
+        """Tell which accounts could not be computed on the present market; none while there is no market."""
+        return [] if self._engine is None else self._engine.refused(accounts)
+
     def decode_accounts(self, body: bytes) -> Accounts:
         """Read the accounts of a request."""
         found = decode_accounts(body, self.settings.max_accounts)
@@ -221,6 +260,9 @@ class Runtime:
         """Let the threads go."""
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.models.close()
+        self._io.shutdown(wait=True, cancel_futures=True)
+        if self.store is not None:
+            self.store.close()
 
     def _expired(self) -> bool:
         return self._engine is not None and self._engine.newest.expired
@@ -258,6 +300,9 @@ def build_runtime(settings: Settings, clock: Callable[[], int] | None = None) ->
 
     policy = load_policy(settings.policy) if settings.policy else Policy()
     clock, metrics = clock or time.time_ns, Metrics()
+    store = None
+    if settings.database:
+        store = open_store(settings.database.reveal(), settings.database_pool, settings.database_wait_seconds)
     models = LineUp(settings, clock, metrics)
     models.start()
-    return Runtime(settings, models, policy, clock, metrics)
+    return Runtime(settings, models, policy, clock, metrics, store)

@@ -76,7 +76,8 @@ class Settings:
     database_wait_seconds : float
         Longest wait for a connection or a lock of it, in [0.05, 600].
     api_key : Secret
-        Where set, requests under /v1 must carry ``Authorization: Bearer KEY``.
+        A key of the whole service, for ``Authorization: Bearer KEY``; anybody may ask where neither it
+        nor a database is set.
     host : str
         Address to listen on.
     port : int
@@ -85,6 +86,14 @@ class Settings:
         Largest request body, in [1024, 2**30].
     max_accounts : int
         Most accounts in one request, in [1, 1_000_000].
+    max_bulk_bytes : int
+        Largest body of accounts to register, in [1024, 2**31].
+    max_bulk_accounts : int
+        Most accounts to register in one request, in [1, 1_000_000].
+    rate_limit : float
+        Requests a second of one key and process, in [0, 1e6]; 0: no limit.
+    rate_burst : float
+        Most requests at once of one key, in [1, 1e6].
     timeout_seconds : float
         Longest time for one request, in (0, 3600].
     threads : int
@@ -124,6 +133,10 @@ class Settings:
     port: int = 8000
     max_body_bytes: int = 16 * 1024 * 1024
     max_accounts: int = 20_000
+    max_bulk_bytes: int = 128 * 1024 * 1024
+    max_bulk_accounts: int = 100_000
+    rate_limit: float = 0.0
+    rate_burst: float = 100.0
     timeout_seconds: float = 30.0
     threads: int = 2
     inline_accounts: int = 8
@@ -157,6 +170,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "database_wait_seconds": (0.05, 600),
     "max_body_bytes": (1024, 2**30),
     "max_accounts": (1, 1_000_000),
+    "max_bulk_bytes": (1024, 2**31),
+    "max_bulk_accounts": (1, 1_000_000),
+    "rate_limit": (0, 1_000_000),
+    "rate_burst": (1, 1_000_000),
     "timeout_seconds": (0.01, 3600),
     "threads": (1, 64),
     "inline_accounts": (0, 1000),

@@ -4,12 +4,16 @@ from margincast.cli import benchmark, demo, evaluate, margin, predict, recommend
 from margincast.cli.app import app, main
 from margincast.cli.data import data
 from margincast.cli.db import db
+from margincast.cli.keys import keys
 from margincast.cli.policy import policy
 from margincast.cli.rules import rules
+from margincast.cli.tenants import tenants
 
 app.add_typer(data, name="data")
 app.add_typer(db, name="db")
+app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
 app.add_typer(rules, name="rules")
+app.add_typer(tenants, name="tenants")
 
 __all__ = ["app", "main"]

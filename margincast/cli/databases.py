@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 
 from models.errors import InputError
 from serving.store import Store, open_store
 
-__all__ = ["address", "opened"]
+__all__ = ["BY_HAND", "address", "day", "opened"]
+
+BY_HAND = "command-line"
+"""Who the record of changes names where a command made one."""
 
 
 def address(given: str | None) -> str:
@@ -21,3 +25,8 @@ def address(given: str | None) -> str:
 def opened(given: str | None) -> Store:
     """Open that database; its tables must be those of this version."""
     return open_store(address(given), pool=2)
+
+
+def day(ns: int | None) -> str:
+    """Write a time of the database to the second; empty where there is none."""
+    return "" if ns is None else f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -12,6 +12,7 @@ from models.errors import ModelError
 from serving.openapi import json_answer, problem_answers
 from serving.problems import ProblemError
 from serving.routes._hot import answer, runtime_of
+from serving.security import Role, need_service
 
 __all__ = ["router"]
 
@@ -21,7 +22,7 @@ router = APIRouter(tags=["models"])
 @router.get(
     "/v1/models",
     summary="The models that answer",
-    openapi_extra={"responses": {"200": json_answer("ModelList")}},
+    openapi_extra={"responses": {"200": json_answer("ModelList"), **problem_answers(401, 429)}},
 )
 async def models(request: Request) -> Response:
     """List the models; the one that is active answers, a challenger is only scored beside it."""
@@ -31,10 +32,11 @@ async def models(request: Request) -> Response:
 @router.post(
     "/v1/models/reload",
     summary="Look for a newer model now",
-    openapi_extra={"responses": {"200": json_answer("ModelList"), **problem_answers(409)}},
+    openapi_extra={"responses": {"200": json_answer("ModelList"), **problem_answers(401, 403, 409, 429)}},
 )
 async def reload(request: Request) -> Response:
     """Read the bundle again, or ask MLflow what the reference names now; a broken one leaves the old one in use."""
+    need_service(request, Role.ADMIN)
     runtime = runtime_of(request)
     try:
         await asyncio.to_thread(runtime.reload_model, True)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from serving.openapi import body_of, json_answer, problem_answers
 from serving.routes._hot import answer, read_body, run_sized, runtime_of
+from serving.security import Role, need
 
 __all__ = ["router"]
 
@@ -19,11 +20,15 @@ router = APIRouter(tags=["predictions"])
     summary="P(call) and P(liquidation) of one account or of a list",
     openapi_extra={
         "requestBody": body_of("Account", "AccountBatch"),
-        "responses": {"200": json_answer("PredictionResponse"), **problem_answers(400, 413, 415, 422, 503)},
+        "responses": {
+            "200": json_answer("PredictionResponse"),
+            **problem_answers(400, 401, 403, 413, 415, 422, 429, 503),
+        },
     },
 )
 async def predict(request: Request) -> Response:
     """Predict; in a list, bad accounts come back under ``failures`` and the good ones are answered."""
+    need(request, Role.PREDICT)
     runtime = runtime_of(request)
     accounts = runtime.decode_accounts(await read_body(request))
     return await run_sized(runtime, len(accounts.accounts), lambda: answer(runtime.engine.predict(accounts)))

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from models.rebalance import Target
 from serving.openapi import body_of, json_answer, problem_answers
 from serving.routes._hot import answer, read_body, run_sized, runtime_of
+from serving.security import Role, need
 
 __all__ = ["router"]
 
@@ -23,7 +24,7 @@ _ALWAYS_IN_THREAD = 1_000_000
         "requestBody": body_of("Account", "RecommendationRequest"),
         "responses": {
             "200": json_answer("RecommendationResponse", "DeskResponse"),
-            **problem_answers(400, 413, 415, 422, 503),
+            **problem_answers(400, 401, 403, 413, 415, 422, 429, 503),
         },
     },
 )
@@ -32,6 +33,7 @@ async def recommend(request: Request) -> Response:
 
     With ``desk`` all accounts are planned together on the places and routes of the policy.
     """
+    need(request, Role.PREDICT)
     runtime = runtime_of(request)
     accounts, target, given = runtime.decode_recommendation(await read_body(request))
     policy = given or runtime.policy

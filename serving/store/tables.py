@@ -5,7 +5,7 @@ The order of locks, to be kept by every transaction: rows of `shards`, then the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     JSON,
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     String,
     Table,
     UniqueConstraint,
@@ -26,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 __all__ = [
+    "AnyRow",
     "account_versions",
     "accounts",
     "alert_states",
@@ -42,6 +44,9 @@ __all__ = [
     "tenants",
     "webhooks",
 ]
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+"""A row, whatever its columns."""
 
 metadata = MetaData(
     naming_convention={
@@ -120,6 +125,7 @@ accounts = Table(
     _need("version", Integer),
     _need("body", LargeBinary),
     _need("digest", LargeBinary(32)),
+    _need("as_of_ns"),
     _need("changed"),
     _need("updated_ns"),
     _need("deleted", Boolean),
@@ -203,6 +209,8 @@ alerts = Table(
     _may("closed_ns"),
     _need("body", JSON),
     _need("over_budget", Boolean),
+    _may("acknowledged_ns"),
+    _may("acknowledged_by", String(64)),
     Index(None, "tenant_id", "opened_ns"),
     Index(None, "tenant_id", "account_id", "opened_ns"),
 )
@@ -252,6 +260,7 @@ deliveries = Table(
     _need("next_ns"),
     _need("status", String(16)),
     _may("last_error", String(500)),
+    _may("delivered_ns"),
     UniqueConstraint("webhook_id", "event_seq"),
     Index(None, "status", "next_ns"),
     Index(None, "tenant_id", "status"),

@@ -37,6 +37,12 @@ class Client(AbstractContextManager["Client"]):
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        """Send a request; a body that is not bytes is sent as JSON."""
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        sent = ({} if body is None else {"content-type": "application/json"}) | (headers or {})
+        return self._loop.run_until_complete(self._http.request(method, path, content=content, headers=sent))
+
     def get(self, path: str, **more: Any) -> httpx.Response:
         """GET a path."""
         return self._loop.run_until_complete(self._http.get(path, **more))

@@ -16,6 +16,7 @@ from serving.store import Store, open_store, upgrade
 from serving.store.engine import database_url, make_engine
 from tests.serving.client import Client, request_of
 from tests.serving.databases import KINDS, database_of
+from tests.serving.desks import Desk, desk_of
 
 AGE_MINUTES = 10
 
@@ -77,3 +78,10 @@ def store(database: str) -> Iterator[Store]:
     found = open_store(database, wait_seconds=5.0)
     yield found
     found.close()
+
+
+@pytest.fixture
+def desk(store: Store, database: str) -> Iterator[Desk]:
+    """Return a server without a market, with two tenants."""
+    with desk_of(store, database, max_body_bytes=100_000, max_bulk_bytes=2_000_000, max_bulk_accounts=600) as found:
+        yield found

@@ -1,0 +1,113 @@
+"""What goes over the wire about registered accounts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from msgspec import Raw, Struct
+
+from models.account import Account
+from models.errors import Failure
+from serving.accounts.canonical import Entry
+from serving.store.tables import AnyRow
+
+__all__ = ["AccountHistory", "AccountPage", "AccountVersion", "BulkResult", "RegisteredAccount", "instant"]
+
+
+class RegisteredAccount(Struct, frozen=True, kw_only=True):
+    """An account that is kept: its state, the version of it (also the ETag), and the SHA-256 of its canonical JSON."""
+
+    account: Account
+    version: int
+    digest: str
+    updated: datetime
+
+
+class AccountPage(Struct, frozen=True, kw_only=True):
+    """Some of the accounts; ``next`` goes into ``after`` to read on, and is null on the last page."""
+
+    accounts: list[RegisteredAccount]
+    next: str | None
+
+
+class AccountVersion(Struct, frozen=True, kw_only=True):
+    """A state that an account had, since when, and whose key brought it; ``account`` is null where it was taken out."""
+
+    version: int
+    since: datetime
+    key_id: str | None
+    account: Account | None
+
+
+class AccountHistory(Struct, frozen=True, kw_only=True):
+    """States of an account, newest first; ``next`` goes into ``before`` to read on."""
+
+    account_id: str
+    versions: list[AccountVersion]
+    next: int | None
+
+
+class BulkResult(Struct, frozen=True, kw_only=True):
+    """How many accounts were created, changed, or the same as before, and the others by reason."""
+
+    created: int
+    changed: int
+    unchanged: int
+    failures: list[Failure]
+
+
+class StoredAccount(Struct, frozen=True, kw_only=True):
+    """`RegisteredAccount` whose account is JSON already."""
+
+    account: Raw
+    version: int
+    digest: str
+    updated: datetime
+
+
+class StoredVersion(Struct, frozen=True, kw_only=True):
+    """`AccountVersion` whose account is JSON already."""
+
+    version: int
+    since: datetime
+    key_id: str | None
+    account: Raw
+
+
+def instant(ns: int) -> datetime:
+    """Turn nanoseconds since the epoch into a time, to the microsecond.
+
+    Parameters
+    ----------
+    ns : int
+        Nanoseconds.
+
+    Returns
+    -------
+    datetime
+        UTC.
+
+    Examples
+    --------
+    >>> instant(1_500).isoformat()
+    '1970-01-01T00:00:00.000001+00:00'
+    """
+    seconds, rest = divmod(ns, 10**9)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+
+
+def stored(row: AnyRow) -> StoredAccount:
+    """Give a row of `accounts` as it goes out."""
+    body, digest = bytes(row.body), bytes(row.digest).hex()
+    return StoredAccount(account=Raw(body), version=row.version, digest=digest, updated=instant(row.updated_ns))
+
+
+def written(entry: Entry, version: int, now_ns: int) -> StoredAccount:
+    """Give an account that was just written as it goes out."""
+    return StoredAccount(account=Raw(entry.body), version=version, digest=entry.digest.hex(), updated=instant(now_ns))
+
+
+def stored_version(row: AnyRow) -> StoredVersion:
+    """Give a row of `account_versions` as it goes out."""
+    body = b"null" if row.body is None else bytes(row.body)
+    return StoredVersion(version=row.version, since=instant(row.since_ns), key_id=row.key_id, account=Raw(body))
