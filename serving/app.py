@@ -7,14 +7,14 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from models.errors import MargincastError
-from serving.middleware import BodyLimit, RequestId, TimeLimit
+from serving.middleware import BodyLimit, TimeLimit
+from serving.observe import Observe
 from serving.openapi import install_openapi
 from serving.problems import install_handlers
 from serving.routes import accounts, audit, docs, health, keys, models, predictions, recommendations, tenants
@@ -22,6 +22,7 @@ from serving.runtime import Runtime, build_runtime
 from serving.security.middleware import Door, SecurityHeaders
 from serving.settings import Settings, settings_from_env
 from serving.state import watch
+from serving.version import program_version
 
 __all__ = ["create_app"]
 
@@ -54,7 +55,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], int] | None
     runtime = build_runtime(settings, clock)
     app = FastAPI(
         title="margincast",
-        version=_version(),
+        version=program_version(),
         description="Margin calls predicted, and what would prevent them.",
         docs_url=None,
         redoc_url=None,
@@ -81,7 +82,7 @@ def _hot_routes() -> list[Route]:
 
 def _middleware(runtime: Runtime) -> list[Middleware]:
     settings = runtime.settings
-    found = [Middleware(RequestId), Middleware(SecurityHeaders)]
+    found = [Middleware(Observe, metrics=runtime.metrics, tracing=runtime.tracing), Middleware(SecurityHeaders)]
     if settings.api_key or runtime.store is not None:
         found.append(Middleware(Door, directory=runtime.directory))
     found.append(Middleware(TimeLimit, seconds=settings.timeout_seconds))
@@ -111,10 +112,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             with suppress(asyncio.CancelledError):
                 await task
         runtime.close()
-
-
-def _version() -> str:
-    try:
-        return version("margincast")
-    except PackageNotFoundError:
-        return "0"

@@ -31,6 +31,7 @@ from serving.explained import described, explanations
 from serving.model_source import Model
 from serving.problems import ProblemError
 from serving.schemas import AccountPrediction, DeskResponse, Market, PredictionResponse, RecommendationResponse, Row
+from serving.tracing import span
 
 __all__ = ["Engine", "Observer"]
 
@@ -215,7 +216,9 @@ class Engine:
         for part in self._parts(request, failures):
             moment = part.moment
             market = moment.volatility(_dynamic(part.accounts, moment.assets))
-            results, bad = recommend(part.accounts, moment.assets, moment.price, moment.p_call, target, policy, market)
+            known = (part.accounts, moment.assets, moment.price, moment.p_call)
+            with span("recommend"):
+                results, bad = recommend(*known, target, policy, market)
             wrong = {f.row for f in bad}
             failures += [_at(f, part.rows[f.row]) for f in bad]
             good = [row for i, row in enumerate(part.rows) if i not in wrong]
@@ -328,7 +331,8 @@ class Engine:
         self, book: Book, rows: list[int], part: _Part, failures: list[Failure], explain: bool
     ) -> list[tuple[int, AccountPrediction]]:
         moment = part.moment
-        seen = moment.outlook(book, explain=explain)
+        with span("predict"):
+            seen = moment.outlook(book, explain=explain)
         if self.observer is not None:
             self.observer(moment, book, seen)
         states, when = seen.state.tolist(), _when(moment.as_of)

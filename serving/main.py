@@ -1,10 +1,21 @@
-"""Runs the server."""
+"""Runs the server: its log, its signals, and a shutdown that loses no request."""
 
 from __future__ import annotations
 
+import signal
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from serving.logs import log_config
 from serving.settings import Settings
 
-__all__ = ["serve"]
+if TYPE_CHECKING:
+    from serving.runtime import Runtime
+
+__all__ = ["Server", "serve"]
 
 
 def serve(settings: Settings, log_level: str = "info") -> None:
@@ -17,15 +28,58 @@ def serve(settings: Settings, log_level: str = "info") -> None:
     log_level : str
         Level of the server's log.
     """
-    import uvicorn
+    from logging.config import dictConfig
 
     from serving.app import create_app
 
-    uvicorn.run(
-        create_app(settings),
+    config = log_config(settings.log_format, log_level, settings.log_requests)
+    dictConfig(config)
+    app = create_app(settings)
+    options = uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         log_level=log_level,
+        log_config=config,
         access_log=False,
         server_header=False,
+        timeout_graceful_shutdown=int(settings.timeout_seconds) + 1,
     )
+    Server(options, app.state.runtime, settings.drain_seconds).run()
+
+
+class Server(uvicorn.Server):
+    """At SIGTERM it first tells its balancer, goes on answering, and only then closes its door.
+
+    Parameters
+    ----------
+    config : uvicorn.Config
+        Of the server.
+    runtime : Runtime
+        Told that the server is stopping: ``/readyz`` answers 503 from then on, streams of events end.
+    drain_seconds : float
+        How long requests are still taken. After that, those under way are finished and the process ends with 0.
+
+    Notes
+    -----
+    A second signal, or Ctrl-C, does not wait.
+    """
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+        self._seconds = drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        first = not self._runtime.stopping.is_set()
+        self._runtime.stopping.set()
+        if sig == signal.SIGINT or not first:
+            super().handle_exit(sig, frame)
+            return
+        timer = threading.Timer(self._seconds, self._close)
+        timer.daemon = True
+        timer.start()
+
+    def _close(self) -> None:
+        self.should_exit = True

@@ -28,6 +28,8 @@ from serving.security.limits import Limiter
 from serving.settings import Settings
 from serving.state import MarketFiles
 from serving.store import Store, open_store
+from serving.tracing import open_tracing, span
+from serving.version import program_version
 
 __all__ = ["Runtime", "Swap", "build_runtime"]
 
@@ -71,6 +73,7 @@ class Runtime:
         self.clock = clock
         self.metrics = metrics
         self.store = store
+        self.tracing = open_tracing(settings.otel_endpoint, program_version())
         self.pool = ThreadPoolExecutor(settings.threads, "margincast")
         self._io = ThreadPoolExecutor(settings.database_pool, "margincast-io")
         limiter = Limiter(settings.rate_limit, settings.rate_burst)
@@ -222,7 +225,8 @@ class Runtime:
 
     def decode_accounts(self, body: bytes) -> Accounts:
         """Read the accounts of a request."""
-        found = decode_accounts(body, self.settings.max_accounts)
+        with span("decode"):
+            found = decode_accounts(body, self.settings.max_accounts)
         self.metrics.accounts.inc(len(found.accounts))
         if found.failures:
             self.metrics.failures.inc(len(found.failures))
@@ -230,7 +234,8 @@ class Runtime:
 
     def decode_recommendation(self, body: bytes) -> tuple[Accounts, Target | None, Policy | None]:
         """Read a request for recommendations."""
-        found = decode_recommendation(body, self.settings.max_accounts)
+        with span("decode"):
+            found = decode_recommendation(body, self.settings.max_accounts)
         self.metrics.recommendations.inc(len(found[0].accounts))
         return found
 
@@ -260,6 +265,8 @@ class Runtime:
         """Let the threads go."""
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.models.close()
+        if self.tracing is not None:
+            self.tracing.close()
         self._io.shutdown(wait=True, cancel_futures=True)
         if self.store is not None:
             self.store.close()

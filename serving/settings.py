@@ -11,9 +11,10 @@ from typing import Any
 from models.errors import InputError
 from models.predictor.fallback import Fallback
 
-__all__ = ["PREFIX", "Secret", "Settings", "settings_from_env"]
+__all__ = ["LOG_FORMATS", "PREFIX", "Secret", "Settings", "settings_from_env", "settings_shown"]
 
 PREFIX = "MARGINCAST_"
+LOG_FORMATS = ("text", "json")
 
 
 class Secret(str):
@@ -106,6 +107,14 @@ class Settings:
         Largest share of missing features; beyond it the prior answers in place of the model. In [0, 1].
     most_stale_minutes : float
         Largest age of the oldest price of an account; beyond it the prior answers. In [0, 10080].
+    drain_seconds : float
+        How long requests are still taken after SIGTERM, while ``/readyz`` says 503 already, in [0, 300].
+    log_format : str
+        ``text``, or ``json``: one object a line.
+    log_requests : bool
+        Whether each request has a line in the log.
+    otel_endpoint : str
+        Address of an OpenTelemetry collector (OTLP over HTTP) that gets spans; empty: none. Needs the extra ``otel``.
 
     Raises
     ------
@@ -143,6 +152,10 @@ class Settings:
     clock_skew_seconds: float = 60.0
     most_missing: float = 0.2
     most_stale_minutes: float = 360.0
+    drain_seconds: float = 5.0
+    log_format: str = "text"
+    log_requests: bool = True
+    otel_endpoint: str = ""
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -151,6 +164,8 @@ class Settings:
                 raise InputError(name, value, f"a number in [{low:g}, {high:g}]")
         if self.market and not Path(self.market).is_dir():
             raise InputError("market", self.market, "a folder with market data")
+        if self.log_format not in LOG_FORMATS:
+            raise InputError("log_format", self.log_format, f"one of {', '.join(LOG_FORMATS)}")
         if self.policy and not Path(self.policy).is_file():
             raise InputError("policy", self.policy, "a policy file (TOML)")
 
@@ -180,6 +195,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "clock_skew_seconds": (0, 3600),
     "most_missing": (0, 1),
     "most_stale_minutes": (0, 10_080),
+    "drain_seconds": (0, 300),
 }
 
 
@@ -218,15 +234,47 @@ def settings_from_env(environ: Mapping[str, str] | None = None, **given: Any) ->
     return Settings(**values)
 
 
+def settings_shown(settings: Settings) -> dict[str, str]:
+    """Settings as the variables that would give them, secrets masked.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings.
+
+    Returns
+    -------
+    dict
+        Value by name of the variable.
+
+    Examples
+    --------
+    >>> shown = settings_shown(Settings(assets=("BTC", "ETH"), api_key=Secret("hunter2")))
+    >>> shown["MARGINCAST_ASSETS"], shown["MARGINCAST_API_KEY"], shown["MARGINCAST_PORT"]
+    ('BTC,ETH', '****', '8000')
+    """
+    return {PREFIX + item.name.upper(): _shown(getattr(settings, item.name)) for item in fields(settings)}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Secret):
+        return "****" if value else ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+_FLAGS: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _TYPES: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "int": (int, "a whole number"),
     "float": (float, "a number"),
     "Secret": (Secret, "a text"),
     "str": (str, "a text"),
+    "bool": (lambda text: _FLAGS[text.strip().lower()], "true or false"),
     "tuple[str, ...]": (_names, "names with commas"),
 }
 
@@ -235,5 +283,5 @@ def _convert(name: str, kind: str, text: str) -> Any:
     convert, expected = _TYPES[kind]
     try:
         return convert(text)
-    except ValueError:
+    except (ValueError, KeyError):
         raise InputError(PREFIX + name.upper(), text, expected) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from margincast.cli.console import note
-from models.errors import Failure, InputError, MargincastError
+from models.errors import Failure, InputError, MargincastError, ModelError
 
 if TYPE_CHECKING:
     from features.sources.accounts import AccountChunk
@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from models.typing import BoolArray, IntArray
     from serving.model_source import Model
 
-__all__ = ["Chunk", "instant", "model_folder", "names", "open_market", "open_model", "read_books", "read_chunks"]
+__all__ = [
+    "Chunk",
+    "instant",
+    "model_folder",
+    "model_reference",
+    "names",
+    "open_market",
+    "open_model",
+    "read_books",
+    "read_chunks",
+]
 
 CHUNK = 10_000
 HOME = Path("mlruns")
@@ -171,6 +181,44 @@ def model_folder(reference: str, registry: Path | None = None) -> str:
 
     name, _, which = reference.removeprefix(REGISTERED).replace("/", "@").partition("@")
     return str(Registry(registry or HOME, name).fetch(which or "champion"))
+
+
+def model_reference(reference: str, registry: Path | None = None) -> tuple[str, str]:
+    """Name a model for a server, which looks it up itself, again and again.
+
+    Parameters
+    ----------
+    reference : str
+        As for `open_model`.
+    registry : Path or None
+        As for `open_model`.
+
+    Returns
+    -------
+    tuple of (str, str)
+        A folder, an MLflow reference, or nothing for the prior alone; and the address of the MLflow home on this disk
+        where it is looked up in one.
+
+    Raises
+    ------
+    ModelError
+        If there is no such home.
+
+    Examples
+    --------
+    >>> model_reference("./bundle")
+    ('./bundle', '')
+    """
+    if reference == "prior":
+        return "", ""
+    if not reference.startswith(REGISTERED) or (registry is None and os.environ.get("MLFLOW_TRACKING_URI")):
+        return reference, ""
+    from training.registry import Registry
+
+    home = Registry(registry or HOME)
+    if not (home.home / "mlflow.db").is_file():
+        raise ModelError(f"{home.home}: expected an MLflow home with mlflow.db, was none; run `margincast train` first")
+    return reference, home.uri
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,24 +25,39 @@ def serve(
     assets: Assets = None,
     bar: Annotated[str | None, typer.Option("--bar", help="Length of the bars [1h]; MARGINCAST_BAR.")] = None,
     registry: Registry = None,
+    shadow: Annotated[
+        str | None, typer.Option("--shadow", help="Model that is scored beside, as --model; MARGINCAST_SHADOW.")
+    ] = None,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+    log_format: Annotated[str | None, typer.Option("--log-format", help="text or json; MARGINCAST_LOG_FORMAT.")] = None,
+    print_settings: Annotated[
+        bool, typer.Option("--print-settings", help="Print every setting, secrets masked, and end.")
+    ] = False,
 ) -> None:
     """Answer over HTTP: POST /v1/predictions, POST /v1/recommendations, /livez, /readyz, /metrics, /docs.
 
-    What is not given here is read from the MARGINCAST_* variables.
+    What is not given here is read from the MARGINCAST_* variables; --print-settings names them all.
     """
-    from margincast.cli.inputs import model_folder, names
+    from margincast.cli.inputs import model_reference, names
     from serving.main import serve as run
-    from serving.settings import settings_from_env
+    from serving.settings import Secret, settings_from_env, settings_shown
 
-    chosen = None if model is None else model_folder(model, registry)
+    found = [(None, "") if name is None else model_reference(name, registry) for name in (model, shadow)]
+    (chosen, home), (beside, other) = found
     settings = settings_from_env(
         market=None if market is None else str(market),
         model=chosen,
+        shadow=beside,
+        tracking_uri=Secret(home or other) or None,
         policy=None if policy is None else str(policy),
         host=host,
         port=port,
         assets=names(assets),
         bar=bar,
+        log_format=log_format,
     )
+    if print_settings:
+        for name, value in settings_shown(settings).items():
+            typer.echo(f"{name}={value}")
+        return
     run(settings, log_level)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from serving.problems import ProblemError
 from serving.runtime import Runtime
+from serving.tracing import carried
 
 __all__ = ["answer", "read_body", "run_sized", "runtime_of"]
 
@@ -72,7 +73,7 @@ async def run_sized(runtime: Runtime, size: int, work: Callable[[], _T]) -> _T:
     """
     if size <= runtime.settings.inline_accounts:
         return work()
-    return await asyncio.get_running_loop().run_in_executor(runtime.pool, work)
+    return await asyncio.get_running_loop().run_in_executor(runtime.pool, carried(work))
 
 
 def answer(value: Any, status: int = 200) -> Response:

@@ -34,3 +34,31 @@ def test_a_market_that_is_not_there_is_refused(run: Run, tmp_path: Path, started
     assert done.exit_code == 2
     assert "market: expected a folder with market data" in done.stderr
     assert not started
+
+
+def test_settings_are_printed_with_secrets_masked(
+    run: Run, market: Path, started: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARGINCAST_API_KEY", "hunter2")
+    done = run("serve", "--market", market, "--port", 9001, "--log-format", "json", "--print-settings")
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert {"MARGINCAST_PORT=9001", "MARGINCAST_API_KEY=****", "MARGINCAST_LOG_FORMAT=json"} <= set(lines)
+    assert "hunter2" not in done.stdout
+    assert not started
+
+
+def test_a_registered_model_is_left_to_the_server_to_look_up(
+    run: Run, market: Path, tmp_path: Path, started: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    command = ("serve", "--market", market, "--model", "models:/margincast@champion", "--registry", tmp_path)
+    done = run(*command)
+    assert done.exit_code == 2
+    assert "margincast train" in done.stderr
+    (tmp_path / "mlflow.db").touch()
+    done = run(*command, "--shadow", "models:/margincast@challenger")
+    assert done.exit_code == 0, done.stderr
+    (found,) = started
+    assert (found.model, found.shadow) == ("models:/margincast@champion", "models:/margincast@challenger")
+    assert found.tracking_uri.reveal() == f"sqlite:///{tmp_path / 'mlflow.db'}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import InputError
-from serving.settings import Secret, Settings, settings_from_env
+from serving.settings import Secret, Settings, settings_from_env, settings_shown
 
 
 def test_environment_is_read_and_given_values_win() -> None:
@@ -24,6 +24,26 @@ def test_a_wrong_type_names_the_variable() -> None:
         settings_from_env({"MARGINCAST_PORT": "high"})
 
 
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("0", False), (" No ", False)])
+def test_flags_are_words(text: str, value: bool) -> None:
+    assert settings_from_env({"MARGINCAST_LOG_REQUESTS": text}).log_requests is value
+    with pytest.raises(InputError, match="MARGINCAST_LOG_REQUESTS: expected true or false, was 'maybe'"):
+        settings_from_env({"MARGINCAST_LOG_REQUESTS": "maybe"})
+
+
+def test_what_is_shown_gives_the_settings_back_and_no_secret() -> None:
+    given = Settings(assets=("BTC", "ETH"), api_key=Secret("hunter2"), log_requests=False, timeout_seconds=2.5)
+    shown = settings_shown(given)
+    assert "hunter2" not in str(shown)
+    assert shown.pop("MARGINCAST_API_KEY") == "****"
+    assert settings_from_env(shown, api_key=Secret("hunter2")) == given
+
+
+def test_a_log_format_is_one_of_two() -> None:
+    with pytest.raises(InputError, match="log_format: expected one of text, json, was 'xml'"):
+        Settings(log_format="xml")
+
+
 @pytest.mark.parametrize(("name", "value"), [
     ("port", 0), ("port", 65_535), ("max_body_bytes", 1024), ("history_days", 60), ("timeout_seconds", 3600),
     ("threads", 1),
@@ -34,6 +54,7 @@ def test_ends_of_ranges(name: str, value: float) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [
     ("port", -1), ("port", 65_536), ("max_body_bytes", 1023), ("history_days", 59), ("timeout_seconds", 0),
+    ("drain_seconds", 301), ("model_timeout_seconds", 0), ("model_refresh_seconds", -1),
     ("threads", 0), ("refresh_seconds", -1), ("clock_skew_seconds", 3601), ("max_accounts", 0), ("inline_accounts", -1),
 ])  # fmt: skip
 def test_outside_of_ranges(name: str, value: float) -> None:
