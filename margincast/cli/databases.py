@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
 
 from models.errors import InputError
+from serving.ledger.verify import Anchor
 from serving.store import Store, open_store
 
-__all__ = ["BY_HAND", "address", "day", "opened"]
+__all__ = ["BY_HAND", "address", "anchors_of", "day", "opened"]
 
 BY_HAND = "command-line"
 """Who the record of changes names where a command made one."""
@@ -30,3 +34,11 @@ def opened(given: str | None) -> Store:
 def day(ns: int | None) -> str:
     """Write a time of the database to the second; empty where there is none."""
     return "" if ns is None else f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def anchors_of(file: Path) -> list[Anchor]:
+    """Read what ``margincast ledger head`` wrote."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=list[Anchor])
+    except msgspec.DecodeError as error:
+        raise InputError("anchor", str(file), f"a file that 'margincast ledger head' wrote ({error})") from None

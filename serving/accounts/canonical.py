@@ -32,12 +32,15 @@ class Entry:
         SHA-256 of the body, 32 bytes.
     as_of_ns : int
         Instant of the state, nanoseconds.
+    content : bytes
+        SHA-256 of the body without its time: the same for as long as the owner does nothing.
     """
 
     account_id: str
     body: bytes
     digest: bytes
     as_of_ns: int
+    content: bytes
 
 
 def entry_of(account: Account) -> Entry:
@@ -60,8 +63,9 @@ def entry_of(account: Account) -> Entry:
     True
     """
     as_of = account.as_of.astimezone(UTC)
-    body = _encoder.encode(msgspec.structs.replace(account, as_of=as_of))
-    return Entry(account.account_id, body, hashlib.sha256(body).digest(), (as_of - _EPOCH) // _MICROSECOND * 1000)
+    body, still = (_encoder.encode(msgspec.structs.replace(account, as_of=when)) for when in (as_of, _EPOCH))
+    digest, content = hashlib.sha256(body).digest(), hashlib.sha256(still).digest()
+    return Entry(account.account_id, body, digest, (as_of - _EPOCH) // _MICROSECOND * 1000, content)
 
 
 def decode_body(body: bytes) -> Account:

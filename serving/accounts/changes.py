@@ -276,7 +276,9 @@ def _row(tenant: str, one: Change, changed: int, now_ns: int) -> dict[str, Any]:
 
 def _past(tenant: str, one: Change, now_ns: int, key_id: str) -> dict[str, Any]:
     name = {"tenant_id": tenant, "account_id": one.entry.account_id, "version": one.version}
-    return name | {"body": one.entry.body, "since_ns": now_ns, "key_id": key_id}
+    entry = one.entry
+    state = {"body": entry.body, "as_of_ns": entry.as_of_ns, "content": entry.content}
+    return name | state | {"since_ns": now_ns, "key_id": key_id}
 
 
 def _raise_shards(connection: Connection, tenant: str, raised: dict[int, int]) -> None:

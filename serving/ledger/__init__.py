@@ -1,3 +1,5 @@
 """The ledger: every prediction that was said, chained so that no change of it goes unseen."""
 
-__all__: list[str] = []
+from serving.ledger.append import Said, append
+
+__all__ = ["Said", "append"]

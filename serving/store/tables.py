@@ -139,6 +139,8 @@ account_versions = Table(
     _id("account_id", primary_key=True),
     _need("version", Integer, primary_key=True, autoincrement=False),
     _may("body", LargeBinary),
+    _may("as_of_ns"),
+    _may("content", LargeBinary(32)),  # digest of the body without its time: the same while the owner does nothing
     _need("since_ns"),
     _may("key_id", String(64)),
 )
@@ -188,8 +190,11 @@ ledger_outcomes = Table(
     _tenant(primary_key=True),
     _need("shard", Integer, primary_key=True, autoincrement=False),
     _need("page", primary_key=True, autoincrement=False),
+    _need("close_ns"),
+    _need("known_minutes", Integer),  # how far the market after the page had been seen
     _need("body", LargeBinary),
-    _need("complete", Boolean),  # every horizon of every row is known
+    _need("summary", JSON),
+    _need("complete", Boolean),  # every horizon is known
     _need("matured_ns"),
     ForeignKeyConstraint(
         ["tenant_id", "shard", "page"], ["ledger_pages.tenant_id", "ledger_pages.shard", "ledger_pages.page"]
