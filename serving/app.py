@@ -17,7 +17,7 @@ from serving.middleware import BodyLimit, TimeLimit
 from serving.observe import Observe
 from serving.openapi import install_openapi
 from serving.problems import install_handlers
-from serving.routes import accounts, audit, docs, health, keys, models, predictions, recommendations, tenants
+from serving.routes import accounts, audit, docs, health, inference, keys, models, predictions, recommendations, tenants
 from serving.runtime import Runtime, build_runtime
 from serving.security.middleware import Door, SecurityHeaders
 from serving.settings import Settings, settings_from_env
@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], int] | None
     app.state.runtime = runtime
     install_handlers(app)
     install_openapi(app)
-    for part in (predictions, recommendations, accounts, keys, tenants, audit, models, health, docs):
+    for part in (predictions, recommendations, accounts, keys, tenants, audit, models, inference, health, docs):
         app.include_router(part.router)
     app.router.routes[:0] = _hot_routes()
     return app

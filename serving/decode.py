@@ -14,7 +14,7 @@ from models.errors import Failure, InputError
 from models.rebalance import Policy, Target, parse_target
 from serving.problems import ProblemError
 
-__all__ = ["Accounts", "decode_accounts", "decode_lines", "decode_recommendation", "decode_value"]
+__all__ = ["Accounts", "decode_accounts", "decode_each", "decode_lines", "decode_recommendation", "decode_value"]
 
 _T = TypeVar("_T")
 _account = msgspec.json.Decoder(Account)
@@ -137,7 +137,7 @@ def decode_lines(body: bytes, max_accounts: int) -> Accounts:
     'x'
     """
     items = [msgspec.Raw(line) for line in body.splitlines() if line.strip()]
-    return _decode_items(items, max_accounts)
+    return decode_each(items, max_accounts)
 
 
 def decode_value(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
@@ -217,10 +217,30 @@ def _envelope(body: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _decode_list(raw: msgspec.Raw, max_accounts: int) -> Accounts:
-    return _decode_items(_part(_items, raw, "accounts"), max_accounts)
+    items: list[msgspec.Raw] = _part(_items, raw, "accounts")
+    return decode_each(items, max_accounts)
 
 
-def _decode_items(items: list[msgspec.Raw], max_accounts: int) -> Accounts:
+def decode_each(items: Sequence[msgspec.Raw], max_accounts: int) -> Accounts:
+    """Read accounts that stand each for itself.
+
+    Parameters
+    ----------
+    items : sequence of msgspec.Raw
+        The JSON of one account each.
+    max_accounts : int
+        Most accounts allowed.
+
+    Returns
+    -------
+    Accounts
+        The good accounts and failures for the others.
+
+    Raises
+    ------
+    ProblemError
+        413 for too many.
+    """
     if len(items) > max_accounts:
         detail = f"accounts: expected at most {max_accounts} in one request, was {len(items)}"
         raise ProblemError(413, "too_many_accounts", detail, "accounts")

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from models.account import Account
 from serving import schemas
 from serving.accounts import schemas as registered
+from serving.inference import schemas as inference
 from serving.problems import PROBLEM_TYPE
 from serving.security import schemas as security
 
@@ -31,6 +32,12 @@ _TYPES: tuple[Any, ...] = (
     registered.AccountPage,
     registered.AccountHistory,
     registered.BulkResult,
+    inference.InferenceRequest,
+    inference.InferenceResponse,
+    inference.ModelMetadata,
+    inference.ModelReady,
+    inference.ServerHealth,
+    inference.ServerMetadata,
     security.KeyRequest,
     security.NewKeyInfo,
     security.KeyList,

@@ -64,7 +64,8 @@ def problem_body(status: int, code: str, detail: str, field: str = "", instance:
     Returns
     -------
     bytes
-        JSON with type, title, status, detail, code and, where known, field and instance.
+        JSON with type, title, status, detail, code and, where known, field and instance. Under ``/v2`` the detail
+        stands under ``error`` as well, where the Open Inference Protocol looks for it.
 
     Examples
     --------
@@ -82,6 +83,8 @@ def problem_body(status: int, code: str, detail: str, field: str = "", instance:
         body["field"] = field
     if instance:
         body["instance"] = instance
+    if instance == "/v2" or instance.startswith("/v2/"):
+        body["error"] = detail
     return msgspec.json.encode(body)
 
 

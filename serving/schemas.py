@@ -193,7 +193,7 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """An error, RFC 9457."""
+    """An error, RFC 9457; ``error`` repeats the detail under /v2, where the Open Inference Protocol looks for it."""
 
     type: str
     title: str
@@ -202,3 +202,4 @@ class Problem(Struct, frozen=True, kw_only=True):
     code: str
     field: str = ""
     instance: str = ""
+    error: str = ""

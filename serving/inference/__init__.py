@@ -1,0 +1,1 @@
+"""The Open Inference Protocol, version 2: what platforms that serve many kinds of models speak."""
