@@ -111,6 +111,12 @@ class Moment:
         factors = (book.arrays.account_call_factor,)
         return self._levels(book, self._physics(book, factors), factors, self.ages(book)).p[0]
 
+    def p_levels(self, book: Book) -> FloatArray:
+        """P(call) and P(liquidation) of n accounts that `valued` has given their sheets, shape (2, n, 4)."""
+        factors = (book.arrays.account_call_factor, np.ones(len(book)))
+        found = self._levels(book, self._physics(book, factors), factors, self.ages(book)).p
+        return np.stack([found[0], np.minimum(found[1], found[0])])
+
     def outlook(self, book: Book, num_threads: int | None = None, explain: bool = False) -> Forecast:
         """Predict everything for accounts whose prices are known.
 

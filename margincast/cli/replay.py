@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from margincast.cli.app import app
-from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Out, Start, Stop, Venue
+from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Model, Out, Registry, Seed, Start, Stop, Venue
 
 if TYPE_CHECKING:
     from margincast.cli.inputs import Chunk
@@ -18,18 +19,32 @@ HISTORY_DAYS = 370
 """Days before the accounts: dynamic margin rests on a year, the volatility that stands in for an index on a month."""
 
 
-@app.command(epilog="Example: margincast replay accounts.jsonl --market ./market --horizon 4320 --out outcomes.parquet")
+@app.command(
+    epilog="Example: margincast replay accounts.jsonl --market ./market --horizon 4320 --out outcomes.parquet. "
+    "With rules: margincast replay accounts.jsonl --market ./market --policy desk.toml --horizon 40320"
+)
 def replay(
     accounts: Accounts, market: Market, at: At = None, start: Start = None, stop: Stop = None,
     horizon: Annotated[int, typer.Option("--horizon", help="Minutes to walk.", min=1)] = 4320,
     extremes: Annotated[
         str, typer.Option("--extremes", help="Inside of a bar of several prices: synchronous, adverse or close.")
     ] = "synchronous",
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Policy file: run rules for collateral on the accounts.")
+    ] = None,
+    rules: Annotated[
+        str | None, typer.Option("--rules", help="With --policy: some of static, band, dynamic, target, plan.")
+    ] = None,
+    every: Annotated[int, typer.Option("--every", help="With --policy: minutes between decisions.", min=1)] = 240,
+    model: Model = "prior", registry: Registry = None, seed: Seed = 0,
     out: Out = None, as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance",
 ) -> None:  # fmt: skip
     """Walk accounts along the bars after their instants: first call, liquidation, amounts.
 
     --from and --to choose the accounts by their as_of. Accounts are held still: nobody tops up, nobody trades.
+    With --policy rules send collateral and take it back, on its routes, with their lags, fees and failures: a static
+    threshold, a band, a dynamic threshold, a target for P(call) and the plan, each at several settings, beside nothing
+    and perfect foresight. Each account is watched for --horizon minutes, or until its first contract expires.
     """
     from margincast.cli.batch import Answer, run_batch
     from margincast.cli.inputs import instant, read_books
@@ -38,6 +53,14 @@ def replay(
     from models.margin.replay import replay as walk
 
     first, last, when = instant("--from", start), instant("--to", stop), instant("--at", at)
+    if policy is not None:
+        from margincast.cli.rules_replay import replay_rules
+        from training.replay.stage import Setting
+
+        setting = Setting(every, horizon, seed)
+        places = accounts, market, policy
+        replay_rules(*places, model, registry, (first, last), when, setting, rules, out, as_json, bar, venue)
+        return
     window = MarketWindow(market, bar, venue, days=HISTORY_DAYS)
 
     def answer(chunk: Chunk) -> Answer:

@@ -82,6 +82,8 @@ class RiskLimits(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True)
         What a call costs, dollars.
     call_cost_rate : float
         What a call costs, as a fraction of the call requirement, in [0, 1).
+    liquidation_cost : float
+        What a liquidation costs, dollars, whatever its size.
     liquidation_cost_rate : float
         What a liquidation costs, as a fraction of the maintenance requirement, in [0, 1).
     holding_days : float
@@ -104,6 +106,7 @@ class RiskLimits(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True)
     risk_measure: Literal["expected", "cvar90", "cvar95"] = "expected"
     call_cost: Amount = 0.0
     call_cost_rate: Fraction = 0.0
+    liquidation_cost: Amount = 0.0
     liquidation_cost_rate: Fraction = 0.05
     holding_days: Annotated[float, Meta(ge=0.0, le=365.0)] = 3.0
     stress: tuple[Annotated[float, Meta(gt=0.0, le=10.0)], ...] = (0.7, 0.8, 0.9, 1.1, 1.2, 1.3)

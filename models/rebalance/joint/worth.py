@@ -299,12 +299,12 @@ def loss_of(seen: Evaluation, liquidation: FloatArray, target: Target, limits: R
     Returns
     -------
     ndarray, shape (m, N / m)
-        Account currency; the flat cost of a call is taken as account currency as well.
+        Account currency; flat costs are taken as account currency as well.
     """
     call = np.nan_to_num(seen.p[:, target.column], nan=1.0)
     worst = np.minimum(np.nan_to_num(liquidation[:, target.column], nan=1.0), call)
     cost_call = limits.call_cost + limits.call_cost_rate * seen.level[:, 2]
-    cost_worst = cost_call + limits.liquidation_cost_rate * seen.level[:, 1]
+    cost_worst = cost_call + limits.liquidation_cost + limits.liquidation_cost_rate * seen.level[:, 1]
     tail = _TAIL[limits.risk_measure]
     bad = np.minimum(worst, tail)
     mild = np.minimum(call, tail) - bad

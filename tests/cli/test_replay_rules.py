@@ -1,0 +1,97 @@
+"""``margincast replay --policy``: rules on accounts of a file, on a simulated market."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from features.sources import simulate_market
+from tests.cli.conftest import account
+
+POLICY = """
+[assets.USDT]
+annual_cost = 0.05
+[limits]
+liquidation_cost = 300
+[places.hot]
+inventory = { USDT = 1000000 }
+[[routes]]
+name = "hot"
+source = "hot"
+to = ["*"]
+assets = ["USDT"]
+gas = 1
+lag = [[0.9, 20]]
+failure_rate = 0.02
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.toml"
+    path.write_text(POLICY)
+    return path
+
+
+def money(quantity: float) -> list[dict[str, object]]:
+    return [{"asset": "USDT", "quantity": quantity}]
+
+
+def file_of(write):
+    when = "2022-03-04T00:00:00Z"
+    price = float(simulate_market(("BTC", "ETH"), days=70, seed=1).close[0, 62 * 24 - 1])
+    legs = [{"symbol": "BTC/USDT:USDT", "quantity": 1.0, "entry_price": price}]
+    thin = [account(f"thin-{i}", when, positions=legs, collateral=money((0.035 + 0.006 * i) * price)) for i in range(6)]
+    return write(*thin, account("safe", when, positions=legs, collateral=money(90_000.0)))
+
+
+def test_rules_are_compared_on_the_same_accounts(run, write, market, policy, tmp_path):
+    out = tmp_path / "curve.csv"
+    command = ("replay", file_of(write), "--market", market, "--policy", policy, "--horizon", 5 * 1440)
+    seen = run(*command, "--rules", "band,plan", "--json", "--out", out)
+    assert seen.exit_code == 0, seen.output
+    answer = json.loads(seen.stdout)
+    rows = answer["rules"]
+    assert answer["accounts"] == 7
+    assert {row["rule"] for row in rows} == {"nothing", "band", "plan", "foresight"}
+    assert all(row["worsened"] == row["broken"] == 0 for row in rows)
+    assert rows[0]["liquidated"] > 0
+    plan = [row for row in rows if row["rule"] == "plan"]
+    assert min(row["liquidated"] for row in plan) < rows[0]["liquidated"]
+    assert len(answer["against_plan"]) == sum(row["rule"] == "band" for row in rows)
+    assert len(out.read_text().splitlines()) == len(rows) + 1
+    again = run(*command, "--rules", "band,plan", "--json")
+    assert json.loads(again.stdout) == answer
+    other = run(*command, "--rules", "band,plan", "--json", "--seed", 5)
+    assert json.loads(other.stdout)["rules"][0] == rows[0]
+
+
+def test_a_table_for_people(run, write, market, policy):
+    seen = run("replay", file_of(write), "--market", market, "--policy", policy, "--rules", "static")
+    assert seen.exit_code == 0, seen.output
+    assert "7 accounts" in seen.stdout
+    assert "foresight" in seen.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--rules", "guess"], "rules: expected some of static, band, dynamic, target, plan"),
+        (["--every", "90"], "every_minutes: expected a multiple of the bars of 60 minutes"),
+        (["--from", "2022-03-09"], "ACCOUNTS: expected accounts from --from to --to"),
+    ],
+)
+def test_what_is_wrong_is_named(run, write, market, policy, more, words):
+    seen = run("replay", file_of(write), "--market", market, "--policy", policy, *more)
+    assert seen.exit_code == 2
+    assert words in seen.stderr
+
+
+def test_a_policy_without_routes_is_refused(run, write, market, tmp_path):
+    path = tmp_path / "bare.toml"
+    path.write_text("release = true\n")
+    seen = run("replay", file_of(write), "--market", market, "--policy", path)
+    assert seen.exit_code == 2
+    assert "policy.routes" in seen.stderr
