@@ -17,7 +17,19 @@ from serving.middleware import BodyLimit, TimeLimit
 from serving.observe import Observe
 from serving.openapi import install_openapi
 from serving.problems import install_handlers
-from serving.routes import accounts, audit, docs, health, inference, keys, models, predictions, recommendations, tenants
+from serving.routes import (
+    accounts,
+    audit,
+    docs,
+    health,
+    inference,
+    keys,
+    market,
+    models,
+    predictions,
+    recommendations,
+    tenants,
+)
 from serving.runtime import Runtime, build_runtime
 from serving.security.middleware import Door, SecurityHeaders
 from serving.settings import Settings, settings_from_env
@@ -66,10 +78,26 @@ def create_app(settings: Settings | None = None, clock: Callable[[], int] | None
     app.state.runtime = runtime
     install_handlers(app)
     install_openapi(app)
-    for part in (predictions, recommendations, accounts, keys, tenants, audit, models, inference, health, docs):
+    for part in _ROUTES:
         app.include_router(part.router)
     app.router.routes[:0] = _hot_routes()
     return app
+
+
+_ROUTES = (
+    predictions,
+    recommendations,
+    accounts,
+    market,
+    keys,
+    tenants,
+    audit,
+    models,
+    inference,
+    health,
+    docs,
+)
+"""In the order of the page of docs."""
 
 
 def _hot_routes() -> list[Route]:
@@ -103,6 +131,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     seconds = runtime.settings.refresh_seconds
     looks = (("market", runtime.reload), ("model", runtime.reload_model))
     tasks = [asyncio.create_task(watch(look, seconds, name)) for name, look in looks]
+    if runtime.live is not None:
+        runtime.live.start()
     try:
         yield
     finally:

@@ -7,30 +7,28 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
-from features.answer import Forecast, flag_names
+from features.answer import Forecast
 from features.forecast import Moment, moment_at
 from models.account import Account, Collateral, Position
 from models.book import Book
 from models.book_small import BookMaker
 from models.errors import Failure, InputError, MargincastError, MissingMarketError
 from models.instrument import parse_symbol
-from models.margin.levels import STATES
 from models.margin.rulesets.loader import ruleset_model
 from models.market import MarketPanel
 from models.predictor.fallback import Fallback
 from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
 from models.rebalance.joint import DeskRun
-from models.typing import HORIZONS, MINUTE_NS, BoolArray
+from models.typing import MINUTE_NS, BoolArray
+from serving.answers import account_predictions, when
 from serving.decode import Accounts
-from serving.explained import described, explanations
 from serving.model_source import Model
 from serving.problems import ProblemError
-from serving.schemas import AccountPrediction, DeskResponse, Market, PredictionResponse, RecommendationResponse, Row
+from serving.schemas import AccountPrediction, DeskResponse, Market, PredictionResponse, RecommendationResponse
 from serving.tracing import span
 
 __all__ = ["Engine", "Observer"]
@@ -110,7 +108,7 @@ class Engine:
 
     def warm(self) -> None:
         """Compile the kernels, so that the first request is as fast as the next."""
-        now = _when(self._newest.as_of)
+        now = when(self._newest.as_of)
         priced = [a for a, p in zip(self.panel.assets, self._newest.price, strict=True) if math.isfinite(p)][:2]
         legs = tuple(Position(symbol=f"{a}/USDT:USDT", quantity=1.0, entry_price=1.0) for a in priced)
         cash = (Collateral(asset="USDT", quantity=1e9),)
@@ -128,7 +126,7 @@ class Engine:
         """The newest market, as answers name it."""
         end = self._newest.as_of
         age = (self._clock() - end) / MINUTE_NS
-        return Market(as_of=_when(end), age_minutes=round(age, 3), sources=self._sources, behind_minutes=self._behind)
+        return Market(as_of=when(end), age_minutes=round(age, 3), sources=self._sources, behind_minutes=self._behind)
 
     def refused(self, accounts: Sequence[Account]) -> list[Failure]:
         """Tell which accounts the rules or the market do not know, or that come from the future.
@@ -298,7 +296,7 @@ class Engine:
             raise InputError("as_of", account.as_of.isoformat(), "a time with a zone, for example 2025-03-01T12:00:00Z")
         as_of = int(account.as_of.timestamp() * 1e6) * 1000
         if as_of > latest:
-            now = _when(latest - self._skew).isoformat(timespec="seconds")
+            now = when(latest - self._skew).isoformat(timespec="seconds")
             raise InputError("as_of", account.as_of.isoformat(), f"a time that is not in the future (now {now})")
         return as_of
 
@@ -335,20 +333,12 @@ class Engine:
             seen = moment.outlook(book, explain=explain)
         if self.observer is not None:
             self.observer(moment, book, seen)
-        states, when = seen.state.tolist(), _when(moment.as_of)
-        table = seen.table().tolist()
-        ages, bits = seen.age_minutes.tolist(), seen.flags.tolist()
-        inputs = described(seen)
-        times = [_when(ns) for ns in book.as_of.tolist()]
-        why = explanations(seen.explanation, len(rows))
         answers = []
-        for i, row in enumerate(rows):
-            if states[i] < 0:
+        for i, (row, answer) in enumerate(zip(rows, account_predictions(moment, book, seen), strict=True)):
+            if answer is None:
                 failures.append(_unpriced(book, i, row, moment))
-                continue
-            lines = [Row(h, *line) for h, line in zip(HORIZONS, table[i], strict=True)]
-            head = (book.account_id[i], times[i], when, ages[i], STATES[states[i]], flag_names(bits[i]))
-            answers.append((row, AccountPrediction(*head, lines, *inputs[i], why[i])))
+            else:
+                answers.append((row, answer))
         return answers
 
     def _refuse_single(self, request: Accounts, failures: Sequence[Failure]) -> None:
@@ -370,10 +360,6 @@ def _behind(moment: Moment) -> dict[str, float | None]:
     return {asset: round(m, 3) if math.isfinite(m) else None for asset, m in late.items() if not m < 1e-6}
 
 
-def _when(ns: int) -> datetime:
-    return datetime.fromtimestamp(ns / 1e9, UTC)
-
-
 def _at(failure: Failure, row: int) -> Failure:
     return Failure(row, failure.account_id, failure.code, failure.field, failure.message)
 
@@ -386,6 +372,6 @@ def _unpriced(book: Book, i: int, row: int, moment: Moment) -> Failure:
     unit = book.unit_account()
     under = [] if k is None else k.block_asset[unit[k.block_unit] == i].tolist()
     missing = sorted({moment.assets[a] for a in legs + held + under if a >= 0 and not math.isfinite(moment.price[a])})
-    when = _when(moment.as_of).isoformat()
-    error = MissingMarketError(f"market: expected a price of {', '.join(missing)} at {when}, there is none")
+    at = when(moment.as_of).isoformat()
+    error = MissingMarketError(f"market: expected a price of {', '.join(missing)} at {at}, there is none")
     return Failure.from_error(error, row, str(book.account_id[i]))

@@ -12,6 +12,7 @@ from models.account import Account
 from serving import schemas
 from serving.accounts import schemas as registered
 from serving.inference import schemas as inference
+from serving.live import bars
 from serving.problems import PROBLEM_TYPE
 from serving.security import schemas as security
 
@@ -38,6 +39,8 @@ _TYPES: tuple[Any, ...] = (
     inference.ModelReady,
     inference.ServerHealth,
     inference.ServerMetadata,
+    bars.BarBatch,
+    bars.BarReport,
     security.KeyRequest,
     security.NewKeyInfo,
     security.KeyList,

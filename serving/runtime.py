@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TypeVar
 
 from features.answer import Forecast
@@ -19,6 +20,7 @@ from models.rebalance import Policy, Target
 from serving.bundles.lineup import LineUp
 from serving.decode import Accounts, decode_accounts, decode_recommendation
 from serving.engine import Engine
+from serving.live.service import Live
 from serving.metrics import Metrics
 from serving.model_source import Model
 from serving.problems import ProblemError
@@ -85,6 +87,7 @@ class Runtime:
         self._engine: Engine | None = None
         self._swapping = threading.RLock()
         self._watchers: list[Swap] = []
+        self.live = None if store is None else Live(self, store)
         metrics.at_scrape(self._tell)
 
     @property
@@ -116,7 +119,10 @@ class Runtime:
     def use(self, engine: Engine) -> None:
         """Swap in an engine; requests under way finish on the one they began with."""
         engine.observer = self._observed
-        self._engine, self.problem = engine, ""
+        with self.live.lock if self.live is not None else nullcontext():
+            self._engine, self.problem = engine, ""
+            if self.live is not None:
+                self.live.adopt(engine)
 
     def build_engine(self, panel: MarketPanel, model: Model) -> Engine:
         """Make an engine and warm it.
@@ -133,7 +139,10 @@ class Runtime:
         Engine
             Not in use yet.
         """
-        engine = Engine(panel, model, self.clock, self.settings.clock_skew_seconds, self.settings.fallback)
+        if self.live is not None:
+            engine = self.live.build(panel, model)
+        else:
+            engine = Engine(panel, model, self.clock, self.settings.clock_skew_seconds, self.settings.fallback)
         engine.warm()
         return engine
 
@@ -263,6 +272,9 @@ class Runtime:
 
     def close(self) -> None:
         """Let the threads go."""
+        self.stopping.set()
+        if self.live is not None:
+            self.live.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.models.close()
         if self.tracing is not None:

@@ -109,6 +109,13 @@ class Settings:
         Largest age of the oldest price of an account; beyond it the prior answers. In [0, 10080].
     drain_seconds : float
         How long requests are still taken after SIGTERM, while ``/readyz`` says 503 already, in [0, 300].
+    grace_seconds : float
+        How long a bar of one asset waits for those of the others before accounts are scored again, in [0, 86400].
+    live_seconds : float
+        Pause between two looks at the database for bars of other processes, in [0, 3600]; 0: accounts are not scored
+        again by this process.
+    max_bars : int
+        Most bars in one request, in [1, 1000000].
     log_format : str
         ``text``, or ``json``: one object a line.
     log_requests : bool
@@ -153,6 +160,9 @@ class Settings:
     most_missing: float = 0.2
     most_stale_minutes: float = 360.0
     drain_seconds: float = 5.0
+    grace_seconds: float = 20.0
+    live_seconds: float = 1.0
+    max_bars: int = 10_000
     log_format: str = "text"
     log_requests: bool = True
     otel_endpoint: str = ""
@@ -196,6 +206,9 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "most_missing": (0, 1),
     "most_stale_minutes": (0, 10_080),
     "drain_seconds": (0, 300),
+    "grace_seconds": (0, 86_400),
+    "live_seconds": (0, 3600),
+    "max_bars": (1, 1_000_000),
 }
 
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from models.account import Account
 from models.errors import Failure
 from serving.accounts.canonical import Entry
+from serving.schemas import AccountPrediction
 from serving.store.tables import AnyRow
 
 __all__ = ["AccountHistory", "AccountPage", "AccountVersion", "BulkResult", "RegisteredAccount", "instant"]
 
 
 class RegisteredAccount(Struct, frozen=True, kw_only=True):
-    """An account that is kept: its state, the version of it (also the ETag), and the SHA-256 of its canonical JSON."""
+    """An account that is kept: its state, the version of it (also the ETag), and the SHA-256 of its canonical JSON.
+
+    The answer to a PUT that changed it brings what is predicted of it.
+    """
 
     account: Account
     version: int
     digest: str
     updated: datetime
+    prediction: AccountPrediction | UnsetType = UNSET
 
 
 class AccountPage(Struct, frozen=True, kw_only=True):
@@ -63,6 +68,7 @@ class StoredAccount(Struct, frozen=True, kw_only=True):
     version: int
     digest: str
     updated: datetime
+    prediction: AccountPrediction | UnsetType = UNSET
 
 
 class StoredVersion(Struct, frozen=True, kw_only=True):
@@ -102,9 +108,12 @@ def stored(row: AnyRow) -> StoredAccount:
     return StoredAccount(account=Raw(body), version=row.version, digest=digest, updated=instant(row.updated_ns))
 
 
-def written(entry: Entry, version: int, now_ns: int) -> StoredAccount:
+def written(
+    entry: Entry, version: int, now_ns: int, prediction: AccountPrediction | UnsetType = UNSET
+) -> StoredAccount:
     """Give an account that was just written as it goes out."""
-    return StoredAccount(account=Raw(entry.body), version=version, digest=entry.digest.hex(), updated=instant(now_ns))
+    body, digest, updated = Raw(entry.body), entry.digest.hex(), instant(now_ns)
+    return StoredAccount(account=body, version=version, digest=digest, updated=updated, prediction=prediction)
 
 
 def stored_version(row: AnyRow) -> StoredVersion:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -14,7 +14,10 @@ from serving.security import Principal
 from serving.security.audit import note
 from serving.store import Store
 
-__all__ = ["delete_account", "older", "put_accounts"]
+__all__ = ["Score", "delete_account", "older", "put_accounts"]
+
+Score = Callable[[Connection, str, Sequence[Change]], object]
+"""Scores what was written of a tenant."""
 
 
 def put_accounts(
@@ -23,6 +26,7 @@ def put_accounts(
     entries: Sequence[Entry],
     now_ns: int,
     condition: Condition | None = None,
+    score: Score | None = None,
 ) -> list[Change]:
     """Write accounts and the note of it, all in one transaction.
 
@@ -38,6 +42,8 @@ def put_accounts(
         The present.
     condition : Condition, optional
         What must be true of each.
+    score : callable, optional
+        Scores what was written, in the same transaction.
 
     Returns
     -------
@@ -59,6 +65,8 @@ def put_accounts(
         if sum(count.values()):
             subject = entries[0].account_id if len(entries) == 1 else f"{sum(count.values())} accounts"
             note(connection, principal, "account.put", subject, count, now_ns)
+        if score is not None:
+            score(connection, tenant, found)
         return found
 
     return store.run(work, idempotent=condition is None)

@@ -153,20 +153,26 @@ class LiveMarket:
             return 0
         return min((0 if self._complete(i) else came + self._grace for i, came in self._waiting.items()), default=None)
 
-    def publish(self, now: int) -> Published | None:
+    def publish(self, now: int, until: int = 0) -> Published | None:
         """Show the bars that are complete or have waited long enough.
 
         Parameters
         ----------
         now : int
             Nanoseconds since the epoch.
+        until : int
+            Bars that close at or before it wait no longer: somebody else has shown them already.
 
         Returns
         -------
         Published or None
             None where nothing has changed.
         """
-        ready = [i for i, came in self._waiting.items() if now >= came + self._grace or self._complete(i)]
+        ready = [
+            i
+            for i, came in self._waiting.items()
+            if now >= came + self._grace or (i + 1) * self.step <= until or self._complete(i)
+        ]
         if not ready and not self._late:
             return None
         late, self._late = self._late, False

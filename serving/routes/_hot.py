@@ -10,11 +10,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving.live.service import Live
 from serving.problems import ProblemError
 from serving.runtime import Runtime
 from serving.tracing import carried
 
-__all__ = ["answer", "read_body", "run_sized", "runtime_of"]
+__all__ = ["answer", "live_of", "read_body", "run_sized", "runtime_of"]
 
 _T = TypeVar("_T")
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -24,6 +25,15 @@ def runtime_of(request: Request) -> Runtime:
     """The server's state, set when the app was built."""
     runtime: Runtime = request.app.state.runtime
     return runtime
+
+
+def live_of(request: Request) -> Live:
+    """The live part of the server; 409 where it keeps nothing."""
+    runtime = runtime_of(request)
+    if runtime.live is None:
+        runtime.database  # noqa: B018 - raises with the remedy
+        raise AssertionError("a server with a database is live")
+    return runtime.live
 
 
 async def read_body(request: Request) -> bytes:

@@ -15,6 +15,7 @@ from serving.accounts.requests import check_name, condition_of, cursor, entries_
 from serving.accounts.schemas import AccountHistory, AccountPage, BulkResult, instant, stored, stored_version, written
 from serving.accounts.service import delete_account, older, put_accounts
 from serving.decode import Accounts, decode_accounts, decode_lines
+from serving.live.scoring import Scoring
 from serving.openapi import accounts_body, body_of, json_answer, problem_answers
 from serving.problems import ProblemError
 from serving.routes._hot import answer, read_body, runtime_of
@@ -56,10 +57,12 @@ async def put(request: Request, account_id: Name) -> Response:
         raise ProblemError(422, failure.code, failure.message, failure.field)
     (entry,), _, _ = entries_of(account.accounts, [0])
     now = runtime.clock()
-    (done,) = await runtime.io(lambda: put_accounts(store, principal, [entry], now, condition))
+    scoring = Scoring(runtime.live)
+    (done,) = await runtime.io(lambda: put_accounts(store, principal, [entry], now, condition, scoring))
     if done.was == "older":
         older(done)
-    found = answer(written(entry, done.version, now), 201 if done.was == "created" else 200)
+    scoring.committed()
+    found = answer(written(entry, done.version, now, scoring.prediction()), 201 if done.was == "created" else 200)
     found.headers["ETag"] = f'"{done.version}"'
     return found
 
@@ -163,7 +166,9 @@ def _put_many(runtime: Runtime, principal: Principal, body: bytes, lines: bool) 
     good = _good(runtime, given, failures)
     entries, rows, bad = entries_of(good.accounts, good.rows)
     failures += bad
-    done = put_accounts(store, principal, entries, now) if entries else []
+    scoring = Scoring(runtime.live)
+    done = put_accounts(store, principal, entries, now, score=scoring) if entries else []
+    scoring.committed()
     failures += [older(one, row) for one, row in zip(done, rows, strict=True) if one.was == "older"]
     count = {kind: sum(one.was == kind for one in done) for kind in ("created", "changed", "unchanged")}
     return BulkResult(**count, failures=sorted(failures, key=lambda failure: failure.row))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.typing import IntArray
 from serving.live.alerts.measures import Measure
 
 __all__ = ["Raised", "Standing", "alert_id", "steps"]
@@ -58,7 +59,9 @@ class Raised:
     threshold: float
 
 
-def alert_id(tenant: str, account_id: str, kind: str, level: int, close_ns: int) -> str:
+def alert_id(
+    tenant: str, account_id: str, kind: str, level: int, close_ns: int, market_seq: int = 0, version: int = 0
+) -> str:
     """Name an alert by what it is about, so that the same step taken twice is one alert.
 
     Parameters
@@ -67,8 +70,10 @@ def alert_id(tenant: str, account_id: str, kind: str, level: int, close_ns: int)
         Whose, which, what.
     level : int
         Index into `SEVERITIES`.
-    close_ns : int
-        Close of the bar at which it begins.
+    close_ns, market_seq : int
+        Close of the bar at which it begins, and the newest stored bar then.
+    version : int
+        Version of the account's state.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def alert_id(tenant: str, account_id: str, kind: str, level: int, close_ns: int)
     >>> alert_id("desk", "a", "p_call", 2, 0) == alert_id("desk", "a", "p_call", 2, 0)
     True
     """
-    text = "\0".join((tenant, account_id, kind, str(level), str(close_ns)))
+    text = "\0".join((tenant, account_id, kind, f"{level} {close_ns} {market_seq} {version}"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -90,6 +95,8 @@ def steps(
     measures: Sequence[Measure],
     open_alerts: Mapping[tuple[str, str], Standing],
     close_ns: int,
+    market_seq: int = 0,
+    versions: Sequence[int] | IntArray | None = None,
 ) -> list[Raised]:
     """Compare what is measured with what is open.
 
@@ -103,8 +110,10 @@ def steps(
         One of each kind, over these rows.
     open_alerts : mapping of (str, str) to Standing
         Open alerts by account and kind; those of other accounts are left alone.
-    close_ns : int
-        Close of the bar.
+    close_ns, market_seq : int
+        Close of the bar, and the newest stored bar.
+    versions : sequence of int, optional
+        Version of each account's state.
 
     Returns
     -------
@@ -125,7 +134,8 @@ def steps(
             step = _step(standing, int(one.enter[row]), int(one.keep[row]))
             if step is None:
                 continue
-            ident = alert_id(tenant, name, one.kind, step, close_ns) if step else ""
+            version = 0 if versions is None else int(versions[row])
+            ident = alert_id(tenant, name, one.kind, step, close_ns, market_seq, version) if step else ""
             before = standing.alert_id if standing else ""
             value = float(one.value[row])
             found.append(Raised(row, one.kind, step, ident or before, before if step else "", value, one.threshold))

@@ -1,0 +1,70 @@
+"""Forecasts as they go over the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from features.answer import Forecast, flag_names
+from features.forecast import Moment
+from models.book import Book
+from models.margin.levels import STATES
+from models.typing import HORIZONS
+from serving.explained import described, explanations
+from serving.schemas import AccountPrediction, Row
+
+__all__ = ["account_predictions", "when"]
+
+
+def account_predictions(moment: Moment, book: Book, seen: Forecast) -> list[AccountPrediction | None]:
+    """Put a forecast into words.
+
+    Parameters
+    ----------
+    moment : Moment
+        The market.
+    book : Book
+        n accounts.
+    seen : Forecast
+        What is predicted of them.
+
+    Returns
+    -------
+    list of AccountPrediction or None
+        n of them; None where a price is missing.
+    """
+    states, at = seen.state.tolist(), when(moment.as_of)
+    table = seen.table().tolist()
+    ages, bits = seen.age_minutes.tolist(), seen.flags.tolist()
+    inputs = described(seen)
+    times = [when(ns) for ns in book.as_of.tolist()]
+    why = explanations(seen.explanation, len(book))
+    found: list[AccountPrediction | None] = []
+    for i in range(len(book)):
+        if states[i] < 0:
+            found.append(None)
+            continue
+        lines = [Row(h, *line) for h, line in zip(HORIZONS, table[i], strict=True)]
+        head = (book.account_id[i], times[i], at, ages[i], STATES[states[i]], flag_names(bits[i]))
+        found.append(AccountPrediction(*head, lines, *inputs[i], why[i]))
+    return found
+
+
+def when(ns: int) -> datetime:
+    """Turn nanoseconds since the epoch into a time.
+
+    Parameters
+    ----------
+    ns : int
+        Nanoseconds.
+
+    Returns
+    -------
+    datetime
+        UTC.
+
+    Examples
+    --------
+    >>> when(0).isoformat()
+    '1970-01-01T00:00:00+00:00'
+    """
+    return datetime.fromtimestamp(ns / 1e9, UTC)

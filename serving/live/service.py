@@ -1,0 +1,311 @@
+"""What one process does live: bars in, a new market, every shard scored on it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, select
+
+from features.forecast import moment_at
+from models.errors import MargincastError
+from models.market import MarketPanel
+from models.typing import DAY_NS
+from serving.accounts.changes import Change
+from serving.engine import Engine
+from serving.live.bars import Bar, BarReport, BarRules
+from serving.live.feed import bars_after, bars_now, store_bars
+from serving.live.market import LiveMarket, Published
+from serving.live.scoring import Outcome, Scored, Scorer, View
+from serving.model_source import Model
+from serving.store import Store
+from serving.store.tables import shards, tenants
+
+if TYPE_CHECKING:
+    from serving.runtime import Runtime
+
+__all__ = ["Live", "Spread"]
+
+_log = logging.getLogger("margincast.serving.live")
+_SECOND = 1_000_000_000
+
+
+class Spread(Protocol):
+    """Shares the shards of a round out among processes."""
+
+    def spread(self, jobs: Sequence[tuple[str, int]], view: View) -> bool:
+        """Hand the jobs over; False where that is not possible now and they must be done here."""
+
+
+class Live:
+    """The live part of one process.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        Settings, clock, metrics and the engine in use.
+    store : Store
+        Where bars, accounts and the ledger are.
+
+    Notes
+    -----
+    Any number of processes may do this on one database. Each follows the bars by their numbers; a shard is scored once
+    for each market, by whoever comes first.
+    """
+
+    def __init__(self, runtime: Runtime, store: Store) -> None:
+        self.runtime = runtime
+        self.store = store
+        self.scorer = Scorer(store)
+        self.view: View | None = None
+        self.spread: Spread | None = None
+        self.lock = threading.RLock()
+        self._market: LiveMarket | None = None
+        self._built: WeakKeyDictionary[Engine, LiveMarket] = WeakKeyDictionary()
+        self._scored: View | None = None
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._pool = ThreadPoolExecutor(runtime.settings.threads, "margincast-round")
+        self._after: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        """Begin to look for bars; nothing where the settings say never."""
+        if self.runtime.settings.live_seconds > 0 and self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name="margincast-live", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop after what is under way."""
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(10.0)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def after_round(self, hook: Callable[[], None]) -> None:
+        """Call something after every scoring that may have told something."""
+        self._after.append(hook)
+
+    def build(self, panel: MarketPanel, model: Model) -> Engine:
+        """Make an engine on the files and all bars of the store; it is not in use yet.
+
+        Parameters
+        ----------
+        panel : MarketPanel
+            The files.
+        model : Model
+            The model.
+
+        Returns
+        -------
+        Engine
+            For `serving.runtime.Runtime.use`.
+        """
+        settings = self.runtime.settings
+        length = settings.history_days * DAY_NS // panel.step
+        market = LiveMarket(panel, length, int(settings.grace_seconds * _SECOND))
+        market.put(self.store.query(lambda c: bars_now(c, panel.end - length * panel.step)))
+        market.publish(self.runtime.clock())
+        shown = market.now_shown()
+        engine = Engine(shown.panel, model, self.runtime.clock, settings.clock_skew_seconds, settings.fallback)
+        self._built[engine] = market
+        return engine
+
+    def adopt(self, engine: Engine) -> None:
+        """Follow the market of an engine that is in use now."""
+        with self.lock:
+            market = self._built.pop(engine, None)
+            if market is not None:
+                self._market = market
+            if self._market is not None:
+                self.view = View(engine.newest, self._market.seq, engine.model.version)
+        self._wake.set()
+
+    def ingest(self, bars: Sequence[Bar], source: str) -> BarReport:
+        """Check and store bars; what is counted is committed.
+
+        Parameters
+        ----------
+        bars : sequence of Bar
+            As they came.
+        source : str
+            Where they came from.
+
+        Returns
+        -------
+        BarReport
+            What became of them.
+
+        Raises
+        ------
+        ProblemError
+            503 while there is no market.
+        StoreError
+            If the database cannot take them; nothing is kept then.
+        """
+        panel, now, settings = self.runtime.engine.panel, self.runtime.clock(), self.runtime.settings
+        latest = now + int(settings.clock_skew_seconds * _SECOND)
+        rules = BarRules(dict(zip(panel.assets, panel.source, strict=True)), panel.step, latest)
+        good, failures = rules.check(bars)
+        outcomes: list[str] = []
+        newest = panel.end
+        if good:
+            outcomes, _ = self.store.run(
+                lambda c: store_bars(self.store, c, good, self._known, source, now), idempotent=True
+            )
+        late = sum(
+            one.open_ns + panel.step <= newest and outcome != "duplicate"
+            for one, outcome in zip(good, outcomes, strict=True)
+        )
+        counts = {what: outcomes.count(what) for what in ("accepted", "revised", "duplicate")}
+        for what, n in ({**counts, "late": late, "refused": len(failures)}).items():
+            self.runtime.metrics.bars.labels(source, what).inc(n)
+        self._wake.set()
+        return BarReport(**counts, late=late, failures=failures)
+
+    def catch_up(self, until: int = 0) -> bool:
+        """Take the bars that came since, from whichever process; swap in a new market where there is one.
+
+        Parameters
+        ----------
+        until : int
+            Bars that close at or before it wait for no others.
+
+        Returns
+        -------
+        bool
+            Whether there is a new market.
+        """
+        with self.lock:
+            market = self._market
+            if market is None:
+                return False
+            market.put(self.store.query(lambda c: bars_after(c, market.seq)))
+            shown = market.publish(self.runtime.clock(), until)
+            if shown is not None:
+                self.runtime.use(self._engine(shown))
+            return shown is not None
+
+    def step(self) -> bool:
+        """Catch up, and score every shard that has not been scored on this market.
+
+        Returns
+        -------
+        bool
+            Whether all of it is done.
+        """
+        self.catch_up()
+        view = self.view
+        if view is None or view is self._scored:
+            return True
+        jobs = self.jobs()
+        done = self.spread is not None and self.spread.spread(jobs, view)
+        done = done or all(list(self._pool.map(lambda job: self._try(job[0], job[1], view), jobs)))
+        if done:
+            self._scored = view
+        return done
+
+    def jobs(self) -> list[tuple[str, int]]:
+        """Name every shard of every tenant that is not disabled."""
+        wanted = select(shards.c.tenant_id, shards.c.shard).join(tenants, tenants.c.id == shards.c.tenant_id)
+        wanted = wanted.where(tenants.c.disabled_ns.is_(None)).order_by(shards.c.shard, shards.c.tenant_id)
+        return [(row.tenant_id, row.shard) for row in self.store.query(lambda c: c.execute(wanted).all())]
+
+    def score(self, tenant: str, shard: int, view: View) -> Outcome:
+        """Score one shard, count it, and pass on what was told.
+
+        Parameters
+        ----------
+        tenant : str
+            Whose accounts.
+        shard : int
+            The shard.
+        view : View
+            The market.
+
+        Returns
+        -------
+        Outcome
+            What was done.
+        """
+        metrics = self.runtime.metrics
+        with metrics.round_seconds.time():
+            outcome = self.scorer.score(tenant, shard, view, self.runtime.clock())
+        metrics.rounds.labels(outcome.what).inc()
+        metrics.round_accounts.inc(outcome.accounts)
+        if outcome.failures:
+            _log.warning("%s accounts of shard %s/%s cannot be scored", outcome.failures, tenant, shard)
+        for one in outcome.told.opened:
+            metrics.alerts.labels(one.kind, str(one.level)).inc()
+        self.told()
+        return outcome
+
+    def score_changes(self, connection: Connection, tenant: str, changes: Sequence[Change]) -> Scored | None:
+        """Score accounts in the transaction that stores them; nothing while there is no market.
+
+        Parameters
+        ----------
+        connection : Connection
+            In the transaction.
+        tenant : str
+            Whose accounts.
+        changes : sequence of Change
+            What was written.
+
+        Returns
+        -------
+        Scored or None
+            What is predicted.
+        """
+        view = self.view
+        if view is None:
+            return None
+        return self.scorer.score_changes(connection, tenant, changes, view, self.runtime.clock())
+
+    def told(self) -> None:
+        """Pass on that something may have been told."""
+        for hook in self._after:
+            hook()
+
+    def age_minutes(self) -> dict[str, float]:
+        """Minutes since the close of the newest bar of each asset; empty while there is no market."""
+        with self.lock:
+            return {} if self._market is None else self._market.age_minutes(self.runtime.clock())
+
+    def _known(self, asset: str, open_ns: int) -> tuple[float, ...] | None:
+        with self.lock:
+            return None if self._market is None else self._market.get(asset, open_ns)
+
+    def _engine(self, shown: Published) -> Engine:
+        old, settings = self.runtime.engine, self.runtime.settings
+        prior, model = old.prior, old.model
+        known = (prior, model.predictor, settings.fallback, shown.features)
+        newest = moment_at(shown.panel, shown.panel.end, *known)
+        skew = settings.clock_skew_seconds
+        return Engine(shown.panel, model, self.runtime.clock, skew, settings.fallback, prior, newest)
+
+    def _try(self, tenant: str, shard: int, view: View) -> bool:
+        try:
+            self.score(tenant, shard, view)
+        except MargincastError as error:
+            self.runtime.metrics.rounds.labels("failed").inc()
+            _log.warning("shard %s/%s not scored, it is tried again: %s", tenant, shard, error)
+            return False
+        return True
+
+    def _loop(self) -> None:
+        pause = self.runtime.settings.live_seconds
+        while not self.runtime.stopping.is_set():
+            self._wake.wait(pause)
+            self._wake.clear()
+            if self.runtime.stopping.is_set():
+                return
+            try:
+                self.step()
+            except MargincastError as error:
+                _log.warning("no step of the live market, it is tried again: %s", error)
+            except Exception:
+                _log.exception("no step of the live market, it is tried again")
