@@ -29,6 +29,7 @@ from serving.routes import (
     predictions,
     recommendations,
     tenants,
+    what_if,
 )
 from serving.runtime import Runtime, build_runtime
 from serving.security.middleware import Door, SecurityHeaders
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], int] | None
 _ROUTES = (
     predictions,
     recommendations,
+    what_if,
     accounts,
     market,
     keys,

@@ -106,6 +106,26 @@ class Engine:
         """The newest market."""
         return self._newest
 
+    def moment_of(self, account: Account) -> Moment:
+        """Give the market that an account is answered on.
+
+        Parameters
+        ----------
+        account : Account
+            Its ``as_of`` says when.
+
+        Returns
+        -------
+        Moment
+            The newest, or an earlier one.
+
+        Raises
+        ------
+        MargincastError
+            If the account is from the future, or from before the market.
+        """
+        return self._moment(account, self._clock() + self._skew)
+
     def warm(self) -> None:
         """Compile the kernels, so that the first request is as fast as the next."""
         now = when(self._newest.as_of)

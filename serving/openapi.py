@@ -15,6 +15,7 @@ from serving.inference import schemas as inference
 from serving.live import bars
 from serving.problems import PROBLEM_TYPE
 from serving.security import schemas as security
+from serving.what_if import WhatIfRequest, WhatIfResponse
 
 __all__ = ["accounts_body", "body_of", "install_openapi", "json_answer", "problem_answers", "text_answer"]
 
@@ -26,6 +27,8 @@ _TYPES: tuple[Any, ...] = (
     schemas.RecommendationRequest,
     schemas.RecommendationResponse,
     schemas.DeskResponse,
+    WhatIfRequest,
+    WhatIfResponse,
     schemas.ModelList,
     schemas.Ready,
     schemas.Problem,
