@@ -12,6 +12,7 @@
     │   └── MissingMarketError         no bar at all where one is needed
     ├── ModelError                     a model bundle is missing or broken
     │   └── SchemaMismatchError        the bundle was trained on other columns
+    ├── BusyError                      another process holds what only one may
     └── StoreError                     the database of the server cannot carry the answer
         ├── StoreUnavailableError      it does not answer now; the same may succeed later
         ├── StoreFullError             its disk is full; nothing of the transaction was kept
@@ -26,6 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "BusyError",
     "Failure",
     "InputError",
     "MargincastError",
@@ -146,6 +148,12 @@ class SchemaMismatchError(ModelError):
     """The bundle was trained on other columns than the ones given."""
 
     code = "schema_mismatch"
+
+
+class BusyError(MargincastError):
+    """Another process holds what only one may; the same may succeed once it has ended."""
+
+    code = "busy"
 
 
 class StoreError(MargincastError):

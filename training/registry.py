@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
     from models.predictor import MarginCallPredictor
 
-__all__ = ["ALIASES", "MODEL_NAME", "Registered", "Registry"]
+__all__ = ["ALIASES", "MODEL_NAME", "RETRAIN", "Registered", "Registry"]
 
 MODEL_NAME: Final = "margincast"
 ALIASES: Final = ("champion", "challenger")
 BUNDLE: Final = "bundle"
+RETRAIN: Final = "margincast.retrain"
+"""Tag of a run: the name of the retraining that logged it."""
+_BEFORE: Final = "margincast.before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Registry:
         alias: str | None = "champion",
         run_name: str | None = None,
         files: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Registered:
         """Record one training and register its bundle.
 
@@ -97,6 +101,8 @@ class Registry:
             Name of the run.
         files : mapping of str to str, optional
             More text files to put beside the bundle, by name.
+        tags : mapping of str to str, optional
+            Tags of the run.
 
         Returns
         -------
@@ -111,7 +117,7 @@ class Registry:
         if alias is not None and alias not in ALIASES:
             raise InputError("alias", alias, f"one of {', '.join(ALIASES)}, or nothing")
         client = self._client()
-        run_id = client.create_run(self._experiment(client), run_name=run_name).info.run_id
+        run_id = client.create_run(self._experiment(client), run_name=run_name, tags=dict(tags or {})).info.run_id
         for key, value in {**parameters, "data_fingerprint": fingerprint}.items():
             client.log_param(run_id, key, str(value)[:500])
         for key, number in _flat(metrics).items():
@@ -131,10 +137,82 @@ class Registry:
             (Path(scratch) / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
             client.log_artifacts(run_id, str(Path(scratch) / BUNDLE), BUNDLE)
             client.log_artifact(run_id, str(Path(scratch) / "metrics.json"))
-        client.set_terminated(run_id)
         if alias is not None:
             client.set_registered_model_alias(self.name, alias, version)
+        client.set_terminated(run_id)
         return Registered(self.name, str(version), run_id, alias or "")
+
+    def logged(self, key: str) -> Registered | None:
+        """Find the version that a retraining has registered.
+
+        Parameters
+        ----------
+        key : str
+            Name of the retraining.
+
+        Returns
+        -------
+        Registered or None
+            None where it has not got so far; a run that was cut off does not count.
+        """
+        client = self._client()
+        runs = client.search_runs([self._experiment(client)], f"tags.`{RETRAIN}` = '{key}' and status = 'FINISHED'")
+        for run in runs:
+            found = client.search_model_versions(f"name = '{self.name}' and run_id = '{run.info.run_id}'")
+            if found:
+                return Registered(self.name, str(found[0].version), run.info.run_id, "challenger")
+        return None
+
+    def promote(self, version: str) -> str:
+        """Make a version the champion, and remember which one it replaced.
+
+        Parameters
+        ----------
+        version : str
+            Version number.
+
+        Returns
+        -------
+        str
+            The champion before; empty where there was none. Doing it twice is doing it once.
+        """
+        client = self._client()
+        wanted = self._version(client, version)
+        now = self._champion(client)
+        if now == str(wanted.version):
+            return str(wanted.tags.get(_BEFORE, ""))
+        client.set_model_version_tag(self.name, wanted.version, _BEFORE, now)
+        client.set_registered_model_alias(self.name, "champion", wanted.version)
+        return now
+
+    def rollback(self) -> tuple[str, str]:
+        """Make the version that the champion replaced the champion again.
+
+        Returns
+        -------
+        before, now : str
+            Version numbers of the champion before and after.
+
+        Raises
+        ------
+        ModelError
+            If there is no champion, or it did not replace another one.
+        """
+        client = self._client()
+        champion = self._version(client, "champion")
+        before = str(champion.tags.get(_BEFORE, ""))
+        if not before:
+            raise ModelError(
+                f"{self.home}: expected a champion that replaced another one, was {self.name}/{champion.version}"
+            )
+        client.set_registered_model_alias(self.name, "champion", before)
+        return str(champion.version), before
+
+    def _champion(self, client: MlflowClient) -> str:
+        try:
+            return str(self._version(client, "champion").version)
+        except ModelError:
+            return ""
 
     def attach(self, run_id: str, folder: str | Path, name: str) -> bool:
         """Put a folder of files among the artifacts of a run.

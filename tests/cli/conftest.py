@@ -24,6 +24,14 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def long_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with 190 days of two assets, from 2022-01-01."""
+    root = tmp_path_factory.mktemp("long")
+    write_panel(simulate_market(("BTC", "ETH"), days=190, seed=5), root)
+    return root
+
+
+@pytest.fixture(scope="session")
 def market_end() -> str:
     """Return the close of the last bar of `market`."""
     return iso(simulate_market(("BTC",), days=70, seed=1).end)

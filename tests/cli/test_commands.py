@@ -11,7 +11,7 @@ from tests.cli.conftest import Run
 
 COMMANDS = [
     ["demo"], ["data", "check"], ["data", "fetch"], ["data", "simulate"], ["dataset"], ["train"], ["evaluate"],
-    ["margin"], ["predict"], ["recommend"], ["replay"], ["serve"],
+    ["margin"], ["predict"], ["recommend"], ["replay"], ["serve"], ["retrain"], ["rollback"],
 ]  # fmt: skip
 
 

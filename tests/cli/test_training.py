@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from features.sources import load_panel, simulate_market, write_panel
+from features.sources import load_panel
 from features.sources.accounts import write_account_columns
 from features.sources.times import iso
 from models.predictor.explain import PARTS
@@ -14,14 +14,6 @@ from models.typing import DAY_NS
 from tests.cli.conftest import Run
 
 SMALL = ("--warmup-days", 61, "--every", 720, "--per-instant", 8)
-
-
-@pytest.fixture(scope="module")
-def long_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with 190 days of two assets."""
-    root = tmp_path_factory.mktemp("long")
-    write_panel(simulate_market(("BTC", "ETH"), days=190, seed=5), root)
-    return root
 
 
 def until(market: Path, days: int) -> str:

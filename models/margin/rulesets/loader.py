@@ -6,6 +6,7 @@ between changes: a batch with a million instants touches a few hundred objects.
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from datetime import datetime
 from functools import cache, lru_cache
@@ -25,6 +26,7 @@ __all__ = [
     "LENDERS",
     "keep_document",
     "load_ruleset",
+    "ruleset_digest",
     "ruleset_model",
     "ruleset_names",
     "ruleset_title",
@@ -156,6 +158,27 @@ def ruleset_title(name: str) -> tuple[str, str, str]:
     """
     document = _document(name)[0]
     return document.name, document.model, document.title
+
+
+def ruleset_digest(name: str) -> str:
+    """Digest of everything that a ruleset says, at every date.
+
+    Parameters
+    ----------
+    name : str
+        One of `ruleset_names`.
+
+    Returns
+    -------
+    str
+        SHA-256, hexadecimal; another one as soon as any parameter changes.
+
+    Examples
+    --------
+    >>> ruleset_digest("generic-linear") == ruleset_digest("generic-inverse")
+    False
+    """
+    return hashlib.sha256(msgspec.json.encode(_document(name)[0])).hexdigest()
 
 
 @cache
