@@ -19,8 +19,10 @@ from serving.openapi import install_openapi
 from serving.problems import install_handlers
 from serving.routes import (
     accounts,
+    alerts,
     audit,
     docs,
+    events,
     health,
     inference,
     keys,
@@ -29,6 +31,7 @@ from serving.routes import (
     predictions,
     recommendations,
     tenants,
+    webhooks,
     what_if,
 )
 from serving.runtime import Runtime, build_runtime
@@ -91,6 +94,9 @@ _ROUTES = (
     what_if,
     accounts,
     market,
+    alerts,
+    events,
+    webhooks,
     keys,
     tenants,
     audit,
@@ -115,7 +121,7 @@ def _middleware(runtime: Runtime) -> list[Middleware]:
     found = [Middleware(Observe, metrics=runtime.metrics, tracing=runtime.tracing), Middleware(SecurityHeaders)]
     if settings.api_key or runtime.store is not None:
         found.append(Middleware(Door, directory=runtime.directory))
-    found.append(Middleware(TimeLimit, seconds=settings.timeout_seconds))
+    found.append(Middleware(TimeLimit, seconds=settings.timeout_seconds, unlimited=frozenset({"/v1/events"})))
     larger = {"/v1/accounts": settings.max_bulk_bytes}
     found.append(Middleware(BodyLimit, max_bytes=settings.max_body_bytes, larger=larger))
     return found
@@ -134,7 +140,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     looks = (("market", runtime.reload), ("model", runtime.reload_model))
     tasks = [asyncio.create_task(watch(look, seconds, name)) for name, look in looks]
     if runtime.live is not None:
-        runtime.live.start()
+        tasks += runtime.live.start()
     try:
         yield
     finally:
@@ -143,4 +149,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        if runtime.live is not None:
+            await runtime.live.deliverer.close()
         runtime.close()

@@ -55,15 +55,16 @@ def _too_many(most: int) -> str:
 
 
 class TimeLimit:
-    """Answer 503 when a request takes longer than allowed."""
+    """Answer 503 when a request takes longer than allowed; streams of events last as long as their reader stays."""
 
-    def __init__(self, app: App, seconds: float) -> None:
+    def __init__(self, app: App, seconds: float, unlimited: frozenset[str] = frozenset()) -> None:
         self.app = app
         self.seconds = seconds
+        self.unlimited = unlimited
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in self.unlimited:
             await self.app(scope, receive, send)
             return
         started = False

@@ -13,6 +13,8 @@ from serving import schemas
 from serving.accounts import schemas as registered
 from serving.inference import schemas as inference
 from serving.live import bars
+from serving.live import schemas as live
+from serving.live.alerts import AlertRules
 from serving.problems import PROBLEM_TYPE
 from serving.security import schemas as security
 from serving.what_if import WhatIfRequest, WhatIfResponse
@@ -42,6 +44,13 @@ _TYPES: tuple[Any, ...] = (
     inference.ModelReady,
     inference.ServerHealth,
     inference.ServerMetadata,
+    AlertRules,
+    live.AlertInfo,
+    live.AlertPage,
+    live.WebhookRequest,
+    live.WebhookInfo,
+    live.WebhookList,
+    live.DeliveryList,
     bars.BarBatch,
     bars.BarReport,
     security.KeyRequest,

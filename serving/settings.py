@@ -116,6 +116,16 @@ class Settings:
         again by this process.
     max_bars : int
         Most bars in one request, in [1, 1000000].
+    max_streams : int
+        Most streams of events at a time, in [0, 100000].
+    webhook_private : bool
+        Whether webhooks may lead to private addresses and over plain HTTP; for tests, and targets of one's own.
+    webhook_timeout_seconds : float
+        Longest time for one attempt to deliver, in [0.05, 300].
+    webhook_attempts : int
+        Attempts before a delivery is dead, in [1, 100].
+    webhook_first_seconds : float
+        Mean pause after the first failure, which doubles with each, in [0.01, 3600].
     log_format : str
         ``text``, or ``json``: one object a line.
     log_requests : bool
@@ -163,6 +173,11 @@ class Settings:
     grace_seconds: float = 20.0
     live_seconds: float = 1.0
     max_bars: int = 10_000
+    max_streams: int = 200
+    webhook_private: bool = False
+    webhook_timeout_seconds: float = 10.0
+    webhook_attempts: int = 8
+    webhook_first_seconds: float = 5.0
     log_format: str = "text"
     log_requests: bool = True
     otel_endpoint: str = ""
@@ -209,6 +224,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "grace_seconds": (0, 86_400),
     "live_seconds": (0, 3600),
     "max_bars": (1, 1_000_000),
+    "max_streams": (0, 100_000),
+    "webhook_timeout_seconds": (0.05, 300),
+    "webhook_attempts": (1, 100),
+    "webhook_first_seconds": (0.01, 3600),
 }
 
 

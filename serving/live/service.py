@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -18,9 +19,12 @@ from models.typing import DAY_NS
 from serving.accounts.changes import Change
 from serving.engine import Engine
 from serving.live.bars import Bar, BarReport, BarRules
+from serving.live.events import EventHub
 from serving.live.feed import bars_after, bars_now, store_bars
 from serving.live.market import LiveMarket, Published
 from serving.live.scoring import Outcome, Scored, Scorer, View
+from serving.live.webhooks import Deliverer, Targets
+from serving.live.webhooks.deliver import Backoff
 from serving.model_source import Model
 from serving.store import Store
 from serving.store.tables import shards, tenants
@@ -71,12 +75,34 @@ class Live:
         self._thread: threading.Thread | None = None
         self._pool = ThreadPoolExecutor(runtime.settings.threads, "margincast-round")
         self._after: list[Callable[[], None]] = []
+        settings = runtime.settings
+        self.targets = Targets(settings.webhook_private)
+        self.hub = EventHub(store, runtime.io)
+        backoff = Backoff(settings.webhook_attempts, settings.webhook_first_seconds)
+        parts = (store, self.targets, runtime.clock, runtime.metrics, runtime.io)
+        self.deliverer = Deliverer(*parts, settings.webhook_timeout_seconds, backoff)
 
-    def start(self) -> None:
-        """Begin to look for bars; nothing where the settings say never."""
+    def start(self) -> list[asyncio.Task[None]]:
+        """Begin to look for bars, events and deliveries, on the loop that runs.
+
+        Returns
+        -------
+        list of Task
+            To be cancelled at the end. Without the ones for bars and deliveries where the settings say never.
+        """
+        loop, stopping = asyncio.get_running_loop(), self.runtime.stopping.is_set
+
+        def nudge() -> None:
+            if not stopping():
+                loop.call_soon_threadsafe(self.hub.nudge)
+
+        self.after_round(nudge)
+        tasks = [loop.create_task(self.hub.loop(stopping))]
         if self.runtime.settings.live_seconds > 0 and self._thread is None:
             self._thread = threading.Thread(target=self._loop, name="margincast-live", daemon=True)
             self._thread.start()
+            tasks.append(loop.create_task(self.deliverer.loop(stopping)))
+        return tasks
 
     def close(self) -> None:
         """Stop after what is under way."""

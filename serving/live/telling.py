@@ -180,8 +180,9 @@ def tell(store: Store, connection: Connection, scene: Scene, raised: Sequence[Ra
 
 
 def emit(
-    store: Store, connection: Connection, tenant: str, found: Sequence[tuple[str, Mapping[str, Any]]], now_ns: int
-) -> int:
+    store: Store, connection: Connection, tenant: str, found: Sequence[tuple[str, Mapping[str, Any]]], now_ns: int,
+    only: str | None = None,
+) -> int:  # fmt: skip
     """Write events, and a delivery of each to every webhook that wants its kind.
 
     Parameters
@@ -196,6 +197,8 @@ def emit(
         Kind and body.
     now_ns : int
         The present.
+    only : str, optional
+        The only webhook that they go to.
 
     Returns
     -------
@@ -211,13 +214,14 @@ def emit(
     ]
     connection.execute(insert(events), rows)
     c = webhooks.c
-    targets = connection.execute(select(c.id, c.kinds).where(c.tenant_id == tenant, c.disabled_ns.is_(None))).all()
+    wanted = select(c.id, c.kinds).where(c.tenant_id == tenant, c.disabled_ns.is_(None))
+    targets = connection.execute(wanted if only is None else wanted.where(c.id == only)).all()
     due = {"tenant_id": tenant, "attempts": 0, "next_ns": now_ns, "status": "pending"}
     sent = [
         due | {"webhook_id": hook.id, "event_seq": row["seq"]}
         for hook in targets
         for row in rows
-        if not hook.kinds or row["kind"] in hook.kinds or row["kind"] == "test"
+        if only or not hook.kinds or row["kind"] in hook.kinds
     ]
     if sent:
         connection.execute(insert(deliveries), sent)
