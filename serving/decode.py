@@ -56,6 +56,8 @@ class Accounts:
         Whether they are to be planned together.
     front : tuple of float
         Other probabilities for which the cost of the desk is asked.
+    reduce, release : bool
+        Whether the desk's plan may reduce positions, and take back what is not needed.
     """
 
     accounts: list[Account]
@@ -65,6 +67,8 @@ class Accounts:
     explain: bool = False
     desk: bool = False
     front: tuple[float, ...] = ()
+    reduce: bool = False
+    release: bool = False
 
 
 def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
@@ -189,7 +193,7 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
     fields = _envelope(body)
     if "account_id" in fields:
         return decode_accounts(body, max_accounts), None, None
-    known = ("accounts", "account", "target", "policy", "desk", "front")
+    known = ("accounts", "account", "target", "policy", "desk", "front", "reduce", "release")
     for name in fields:
         if name not in known:
             _unknown(name, ", ".join(known))
@@ -197,7 +201,9 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
         raise ProblemError(422, "invalid_input", "Give either 'accounts' (a list) or 'account' (one).", "accounts")
     target = parse_target(_part(_text, fields["target"], "target")) if "target" in fields else None
     policy = _part(_policy, fields["policy"], "policy") if "policy" in fields else None
-    desk = _part(_flag, fields["desk"], "desk") if "desk" in fields else False
+    desk, reduce, release = (
+        _part(_flag, fields[name], name) if name in fields else False for name in ("desk", "reduce", "release")
+    )
     front = _part(_chances, fields["front"], "front") if "front" in fields else ()
     if "account" in fields:
         account = _part(_account, fields["account"], "account")
@@ -205,8 +211,10 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
             validate_account(account)
         except InputError as error:
             raise ProblemError(422, error.code, str(error), f"account.{error.field}") from None
-        return Accounts([account], [0], [], True, desk=desk, front=front), target, policy
-    return replace(_decode_list(fields["accounts"], max_accounts), desk=desk, front=front), target, policy
+        batch = Accounts([account], [0], [], True)
+    else:
+        batch = _decode_list(fields["accounts"], max_accounts)
+    return replace(batch, desk=desk, front=front, reduce=reduce, release=release), target, policy
 
 
 def _envelope(body: bytes) -> dict[str, msgspec.Raw]:

@@ -39,8 +39,9 @@ class AccountBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Accounts, and what a plan must reach: ``target`` is PROBABILITY@MINUTES; with ``desk`` for all of them together.
 
-    ``front`` lists other probabilities for which the cost of the desk is asked. Where no target is given it is that of
-    the policy, else 0.01@1440.
+    ``front`` lists other probabilities for which the cost of the desk is asked. With ``reduce`` the plan of a desk
+    reduces positions where transfers cannot reach the target, with ``release`` it takes back what is not needed. Where
+    no target is given it is that of the policy, else 0.01@1440.
     """
 
     accounts: list[Account]
@@ -48,6 +49,8 @@ class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     policy: Policy | None = None
     desk: bool = False
     front: list[float] = []
+    reduce: bool = False
+    release: bool = False
 
 
 class Market(Struct, frozen=True, kw_only=True):

@@ -36,6 +36,8 @@ _SHOWN = (
     "needs_approval",
 )
 
+_OWN = ("account_id", "kind", "symbol", "asset", "amount", "to", "cost_usd")
+
 
 def plan_desk(
     chunks: Sequence[AccountChunk],
@@ -95,6 +97,9 @@ def plan_desk(
     rows = [{name: row[name] for name in _SHOWN} for row in answer["plan"]["transfers"]]
     if rows:
         show_rows(f"To bring P(call) to {target}", rows, False)
+    if answer["plan"]["own"]:
+        rows = [{name: row[name] for name in _OWN} for row in answer["plan"]["own"]]
+        show_rows("What accounts do themselves", rows, False)
     if found.front:
         show_rows("Cost against P(call)", answer["front"], False)
     typer.echo(found.plan.sentence)

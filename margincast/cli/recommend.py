@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,10 @@ def recommend(
     front: Annotated[
         str | None, typer.Option("--front", help="With --desk: other probabilities to price, for example 0.05,0.005.")
     ] = None,
+    reduce: Annotated[
+        bool, typer.Option("--reduce", help="With --desk: reduce positions where no transfer is enough.")
+    ] = False,
+    release: Annotated[bool, typer.Option("--release", help="With --desk: take back what is not needed.")] = False,
     at: At = None, out: Out = None, as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance",
     registry: Registry = None,
 ) -> None:  # fmt: skip
@@ -70,7 +75,7 @@ def recommend(
         from margincast.cli.desk import chances, plan_desk
 
         chunks = list(read_chunks(accounts, DESK, when))
-        batches = [_batch(chunk) for chunk in chunks]
+        batches = [replace(_batch(chunk), reduce=reduce, release=release) for chunk in chunks]
         plan_desk(
             chunks, batches, lambda chunk: engine(window.panel_for(chunk)), goal, rules, out, as_json, chances(front)
         )

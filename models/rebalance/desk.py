@@ -18,7 +18,7 @@ from models.rebalance.effects import apply_move, proceeds
 from models.rebalance.evaluate import Evaluation, Evaluator
 from models.rebalance.moves import Move, round_amount
 from models.rebalance.options import haircut_of, releasing_moves, saving_moves
-from models.rebalance.plan import Action, Plan, Recommendation, Unreachable, last_safe_minute
+from models.rebalance.plan import Action, Kind, Plan, Recommendation, Unreachable, last_safe_minute
 from models.rebalance.policy import Policy
 from models.rebalance.quotes import Quotes
 from models.rebalance.search import Found, Search, search_amounts
@@ -56,10 +56,20 @@ class Desk:
         What a plan must reach.
     policy : Policy
         What may be done.
+    kinds : frozenset of str, optional
+        Kinds of actions that are looked for; all where None.
     """
 
-    def __init__(self, accounts: Sequence[Account], evaluate: Evaluator, target: Target, policy: Policy) -> None:
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        evaluate: Evaluator,
+        target: Target,
+        policy: Policy,
+        kinds: frozenset[Kind] | None = None,
+    ) -> None:
         self.accounts = accounts
+        self.kinds = kinds
         self.evaluate = evaluate
         self.target = target
         self.policy = policy
@@ -112,8 +122,11 @@ class Desk:
                 refused += [_Refused(i, move, reason) for move, reason in no]
             else:
                 moves = releasing_moves(weights, self.policy) if self._excess(i) else []
-            searches += [Search(i, move) for move in moves if move.limit > 0]
+            searches += [Search(i, move) for move in moves if move.limit > 0 and self._asked(move)]
         return searches, refused
+
+    def _asked(self, move: Move) -> bool:
+        return self.kinds is None or move.kind in self.kinds
 
     def over(self, i: int) -> bool:
         """Whether an account is called or its P is over the target."""

@@ -16,9 +16,9 @@ from models.rebalance.evaluate import Evaluator, Predict
 from models.rebalance.plan import Recommendation
 from models.rebalance.policy import Policy
 from models.rebalance.target import Target
-from models.typing import FloatArray
+from models.typing import FloatArray, IntArray
 
-__all__ = ["market_rows", "price_rows", "recommend"]
+__all__ = ["market_part", "market_rows", "price_rows", "recommend"]
 
 _CHUNK = 64
 
@@ -89,7 +89,7 @@ def recommend(
     failures: list[Failure] = []
     for first in range(0, len(accounts), _CHUNK):
         part = slice(first, first + _CHUNK)
-        seen = Evaluator(tuple(assets), matrix[part], predict, _part(market, part), maker=maker)
+        seen = Evaluator(tuple(assets), matrix[part], predict, market_part(market, part), maker=maker)
         desk = Desk(accounts[part], seen, target, policy or Policy())
         found, bad = desk.run()
         results += found
@@ -115,6 +115,7 @@ def market_rows(volatility: Volatility | FloatArray | None, shape: tuple[int, in
     return replace(given, level=price_rows("volatility", given.level, shape), margin_rate=rate)
 
 
-def _part(market: Volatility, part: slice) -> Volatility:
+def market_part(market: Volatility, part: slice | IntArray) -> Volatility:
+    """Implied volatility and margin rates of some accounts."""
     assert market.margin_rate is not None
     return replace(market, level=market.level[part], margin_rate=market.margin_rate[part])

@@ -205,6 +205,10 @@ def test_recommend_plans_a_desk(run: Run, write: Write, market: Path, market_end
     words = run(*base, desk_policy(tmp_path, 1.0))
     assert words.exit_code == 0
     assert "inventory: USDT at hot" in " ".join(words.stdout.split())
+    more = run(*base, desk_policy(tmp_path, 1.0), "--reduce")
+    assert more.exit_code == 0, more.stderr
+    assert "What accounts do themselves" in more.stdout
+    assert "transfers alone do not reach them" in " ".join(more.stdout.split())
 
 
 def test_a_desk_writes_json_only(run: Run, write: Write, market: Path, market_end: str, tmp_path: Path) -> None:

@@ -107,6 +107,21 @@ def test_a_desk_shares_its_inventory(client: Client, risky: dict[str, Any]) -> N
     assert sum(t["amount"] for t in body["plan"]["transfers"]) <= 100.0
 
 
+def test_a_desk_reduces_and_takes_back_where_it_is_asked_to(client: Client, risky: dict[str, Any]) -> None:
+    rich = risky | {"account_id": "rich", "collateral": [{"asset": "USDT", "quantity": 400_000.0}]}
+    policy = _desk_policy(1.0) | {"assets": {"USDT": {"annual_cost": 0.1}}}
+    asked = {"accounts": [risky, rich], "policy": policy, "desk": True}
+    assert client.post(PATH, asked).json()["plan"]["own"] == []
+    plan = client.post(PATH, asked | {"reduce": True, "release": True}).json()["plan"]
+    assert [(step["account_id"], step["kind"]) for step in plan["own"]] == [
+        (risky["account_id"], "reduce"), ("rich", "release"),
+    ]  # fmt: skip
+    assert plan["status"] == "act"
+    rows = client.post("/v1/predictions", {"accounts": plan["accounts_after"]}).json()["predictions"]
+    assert all(r["rows"][2]["p_call"] <= 0.01 for r in rows)
+    assert client.post(PATH, asked | {"reduce": 1}).json()["field"] == "reduce"
+
+
 def test_the_target_of_the_policy_holds_where_the_request_has_none(client: Client, risky: dict[str, Any]) -> None:
     policy = {"limits": {"target": "0.05@240"}}
     (found,) = client.post(PATH, {"account": risky, "policy": policy}).json()["recommendations"]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from models.account import Account
 from models.margin.csa.timetable import call_due
-from models.rebalance.joint.plan import DeskPlan, Transfer
+from models.rebalance.joint.plan import DeskPlan, OwnStep, Transfer
 
 __all__ = ["Instruction", "instructions_of"]
 
@@ -26,9 +26,9 @@ class Instruction:
     key : str
         Idempotency key: the same transfer of the same plan has the same key, however often it is asked for.
     channel : {"ccxt", "csa"}
-        Whether it is a call of a ccxt exchange, or a delivery notice under a credit support annex.
+        Whether it is a call of a ccxt exchange, or a notice under a credit support annex.
     method : str
-        ccxt unified method, or ``"deliver"``.
+        ccxt unified method, or ``"deliver"`` or ``"demand_return"``.
     arguments : dict
         Its arguments by name.
     hold : bool
@@ -60,7 +60,7 @@ def instructions_of(plan: DeskPlan, accounts: Sequence[Account], now: datetime) 
     Returns
     -------
     tuple of Instruction
-        In the order of the transfers.
+        In the order of the transfers, then what accounts do themselves.
 
     Raises
     ------
@@ -69,11 +69,13 @@ def instructions_of(plan: DeskPlan, accounts: Sequence[Account], now: datetime) 
 
     References
     ----------
-    ccxt manual, "Transfers" (``transfer(code, amount, fromAccount, toAccount, params)``) and "Borrow and repay margin"
-    (``repayCrossMargin(code, amount, params)``), "Margin" (``addMargin(symbol, amount, params)``).
+    ccxt manual, "Transfers" (``transfer(code, amount, fromAccount, toAccount, params)``), "Borrow and repay margin"
+    (``repayCrossMargin(code, amount, params)``), "Margin" (``addMargin(symbol, amount, params)``), and "Orders"
+    (``createOrder(symbol, type, side, amount, price, params)``).
     """
     by_name = {account.account_id: account for account in accounts}
-    return tuple(_instruction(transfer, by_name[transfer.account_id], now) for transfer in plan.transfers)
+    sent = [_instruction(transfer, by_name[transfer.account_id], now) for transfer in plan.transfers]
+    return (*sent, *(_own_instruction(step, by_name[step.account_id], now) for step in plan.own))
 
 
 def _instruction(transfer: Transfer, account: Account, now: datetime) -> Instruction:
@@ -94,14 +96,29 @@ def _instruction(transfer: Transfer, account: Account, now: datetime) -> Instruc
     return Instruction(key, "ccxt", "transfer", common | where, bool(reason), reason)
 
 
+def _own_instruction(step: OwnStep, account: Account, now: datetime) -> Instruction:
+    if step.kind == "reduce":
+        key = _key_of(now, "reduce", step.symbol or "", step.account_id, step.asset, repr(step.amount))
+        quantity = next(p.quantity for p in account.positions if p.symbol == step.symbol)
+        params = {"reduceOnly": True, "clientOrderId": key}
+        side = "sell" if quantity > 0 else "buy"
+        order = {"symbol": step.symbol, "type": "market", "side": side, "amount": step.amount, "params": params}
+        return Instruction(key, "ccxt", "createOrder", order, False, "")
+    key = _key_of(now, step.route or "", step.account_id, step.to or "", step.asset, repr(step.amount))
+    if account.ruleset == _ANNEX and account.csa is not None:
+        due = call_due(now, account.csa.timetable).isoformat()
+        demand = {"agreement": account.account_id, "asset": step.asset, "amount": step.amount, "due": due}
+        return Instruction(key, "csa", "demand_return", demand, False, "")
+    params = {"clientOrderId": key, "route": step.route}
+    where = {"fromAccount": step.account_id, "toAccount": step.to, "params": params}
+    return Instruction(key, "ccxt", "transfer", {"code": step.asset, "amount": step.amount} | where, False, "")
+
+
 def _key(transfer: Transfer, now: datetime) -> str:
     """The same for the same transfer at the same instant, and for no other."""
-    parts = (
-        now.isoformat(),
-        transfer.route,
-        transfer.source,
-        transfer.account_id,
-        transfer.asset,
-        repr(transfer.amount),
-    )
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+    way = transfer.route, transfer.source, transfer.account_id
+    return _key_of(now, *way, transfer.asset, repr(transfer.amount))
+
+
+def _key_of(now: datetime, *parts: str) -> str:
+    return hashlib.sha256("\x1f".join((now.isoformat(), *parts)).encode()).hexdigest()[:32]

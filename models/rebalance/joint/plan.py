@@ -11,7 +11,7 @@ from models.rebalance.plan import Kind, Levels
 from models.rebalance.policy import Policy
 from models.rebalance.target import Target
 
-__all__ = ["AccountOutcome", "Certificate", "DeskPlan", "FrontPoint", "Relaxation", "Transfer"]
+__all__ = ["AccountOutcome", "Certificate", "DeskPlan", "FrontPoint", "OwnStep", "Relaxation", "Transfer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,51 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnStep:
+    """What an account does itself: reduce a position, or give back what it does not need.
+
+    Parameters
+    ----------
+    account_id : str
+        The account.
+    kind : {"reduce", "release"}
+        What it does.
+    asset : str
+        What the amount counts.
+    symbol : str or None
+        The position, for ``"reduce"``.
+    amount : float
+        Units.
+    value_usd : float
+        Dollars of the amount.
+    cost_usd : float
+        Fees; of a release, fees less what the asset earns elsewhere over the holding days (< 0: it saves).
+    route, to : str or None
+        Route that a release takes the other way, and the place it goes to.
+    p_before, p_after : tuple of float, length 4
+        P(call) at the four horizons after the transfers, and with the step.
+    levels_after : Levels
+        The exact engine's levels, account currency.
+    sentence : str
+        The step in one sentence.
+    """
+
+    account_id: str
+    kind: Literal["reduce", "release"]
+    asset: str
+    symbol: str | None
+    amount: float
+    value_usd: float
+    cost_usd: float
+    route: str | None
+    to: str | None
+    p_before: tuple[float, ...]
+    p_after: tuple[float, ...]
+    levels_after: Levels
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountOutcome:
     """One account before and after the plan.
 
@@ -73,8 +118,9 @@ class AccountOutcome:
     ----------
     account_id : str
         The account.
-    status : {"reached", "late", "short", "gives"}
-        Under the target; under it, but a transfer may come too late; still over it; gave collateral.
+    status : {"reached", "late", "short", "gives", "reduced"}
+        Under the target; under it, but a transfer may come too late; still over it; gave collateral; under it by a
+        reduction.
     p_before, p_after : tuple of float, length 4
         P(call) at the four horizons, by the full predictor.
     levels_before, levels_after : Levels
@@ -84,7 +130,7 @@ class AccountOutcome:
     """
 
     account_id: str
-    status: Literal["reached", "late", "short", "gives"]
+    status: Literal["reached", "late", "short", "gives", "reduced"]
     p_before: tuple[float, ...]
     p_after: tuple[float, ...]
     levels_before: Levels
@@ -201,6 +247,8 @@ class DeskPlan:
         All accounts with the plan carried out.
     policy_after : Policy
         The policy with the inventory that is left.
+    own : tuple of OwnStep
+        What accounts do themselves, where that was asked for.
     """
 
     target: Target
@@ -221,3 +269,4 @@ class DeskPlan:
     sentence: str
     accounts_after: tuple[Account, ...]
     policy_after: Policy
+    own: tuple[OwnStep, ...] = ()

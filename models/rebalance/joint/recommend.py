@@ -14,7 +14,6 @@ from models.account import Account
 from models.book import Book
 from models.book_small import BookMaker
 from models.errors import Failure
-from models.instrument import parse_symbol
 from models.margin.levels import STATES
 from models.margin.valuation import Volatility
 from models.rebalance.desk import Desk
@@ -26,6 +25,7 @@ from models.rebalance.joint.plan import DeskPlan, FrontPoint
 from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.solve import Solution, solve
 from models.rebalance.joint.telling import tell, tell_nothing
+from models.rebalance.joint.telling_own import with_own
 from models.rebalance.joint.worth import Worth, measure, money_move
 from models.rebalance.moves import Move
 from models.rebalance.plan import last_safe_minute
@@ -60,6 +60,8 @@ def recommend_desk(
     time_limit: float = 5.0,
     gap: float = 0.001,
     age_minutes: FloatArray | None = None,
+    reduce: bool = False,
+    release: bool = False,
 ) -> tuple[DeskPlan, list[Failure]]:
     """Recommend what a desk should send now, for all its accounts together.
 
@@ -88,6 +90,9 @@ def recommend_desk(
     age_minutes : ndarray, shape (A,), optional
         Minutes since each price was known. An asset whose price is older than the ruleset of an account allows is not
         sent to it, and the plan warns of accounts that rest on such a price.
+    reduce, release : bool
+        Whether positions are reduced of accounts that no transfers bring to the target, and whether others give back
+        what they do not need; where the policy allows it.
 
     Returns
     -------
@@ -103,7 +108,7 @@ def recommend_desk(
     haircut says, or an account would end worse, it is planned again without it.
     """
     run = DeskRun(accounts, assets, prices, predict, policy, target, now, volatility, age_minutes)
-    return run.plan(time_limit, gap), run.failures
+    return run.plan(time_limit, gap, reduce, release), run.failures
 
 
 @dataclass(slots=True, eq=False)
@@ -224,12 +229,14 @@ class DeskRun:
             found[row, asset] = min(max(does, 0.5 * _LEAST_QUALITY), 1.0)
         return found
 
-    def plan(self, time_limit: float = 5.0, gap: float = 0.001) -> DeskPlan:
+    def plan(
+        self, time_limit: float = 5.0, gap: float = 0.001, reduce: bool = False, release: bool = False
+    ) -> DeskPlan:
         """Make the plan.
 
         Parameters
         ----------
-        time_limit, gap : float
+        time_limit, gap, reduce, release : float, bool
             As `recommend_desk`.
 
         Returns
@@ -237,8 +244,16 @@ class DeskRun:
         DeskPlan
             Certified, or with what could not be certified in words.
         """
-        if not len(self.needy):
-            return tell_nothing(self)
+        found = self._transfers(time_limit, gap) if len(self.needy) else tell_nothing(self)
+        return with_own(self, found, reduce, release) if reduce or release else found
+
+    def ends_worse(self, row: int, changed: Account) -> bool:
+        """Whether some price scenario leaves an account in a worse state than with no action."""
+        factors = scenario_factors(self.policy.limits.stress, len(self.evaluate.assets), self._held([changed]))
+        index = np.array([row], np.int64)
+        return len(worse_in_scenarios([self.accounts[row]], [changed], index, self.evaluate, factors)) > 0
+
+    def _transfers(self, time_limit: float, gap: float) -> DeskPlan:
         end = time.monotonic() + time_limit
         course = Course(np.ones(len(self.worth.owner)), self.weak | self.late)
         found = self._solve(self.problem(course), end, time_limit, gap)
@@ -374,23 +389,6 @@ class DeskRun:
         money = self._money(row)
         used = [self.network.links[r] for r in np.flatnonzero(amount > 0).tolist()]
         return {link.asset for link in used if link.account == row} - {money}
-
-    def stale_words(self) -> tuple[str, ...]:
-        """Warn of the accounts that rest on a price older than their ruleset allows."""
-        out = []
-        for account, own in zip(self.accounts, self.weights, strict=True) if self.age else ():
-            if own is None:
-                continue
-            names = {item.asset for item in account.collateral} | {
-                parse_symbol(p.symbol).base for p in account.positions
-            }
-            late = sorted(a for a in names if self.age.get(a, 0.0) > own.rules.stale_after_minutes)
-            if late:
-                oldest = max(self.age[a] for a in late)
-                out.append(
-                    f"{account.account_id} rests on a price of {', '.join(late)} that is {oldest:.0f} minutes old."
-                )
-        return tuple(out)
 
     def front(self, probabilities: Sequence[float], time_limit: float = 1.0, gap: float = 0.01) -> list[FrontPoint]:
         """Cost against P: the same desk at other targets of the same horizon.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.account import Account
+from models.instrument import parse_symbol
 from models.margin.levels import STATES
 from models.rebalance.evaluate import Evaluation
 from models.rebalance.joint.carry_out import policy_after
@@ -60,7 +61,7 @@ def tell(
     sentence = certificate_sentence(count, names, missed)
     certificate = Certificate(count, run.policy.limits.stress, names, missed, sentence)
     relaxed = smallest_relaxation(_wished(run)) if missed else ()
-    warnings = run.stale_words()
+    warnings = _stale_words(run)
     words = desk_sentence(run.target, transfers, outcomes, found.transfers, relaxed, sentence)
     return DeskPlan(
         target=run.target,
@@ -167,6 +168,20 @@ def tell_nothing(run: DeskRun) -> DeskPlan:
     certificate = Certificate(0, run.policy.limits.stress, (), (), "No account changes.")
     sentence = desk_sentence(run.target, (), (), 0.0, (), "")
     return DeskPlan(
-        run.target, "ok", "nothing", (), (), 0.0, 0.0, 0.0, 0.0, False, {}, (), (), run.stale_words(), certificate,
+        run.target, "ok", "nothing", (), (), 0.0, 0.0, 0.0, 0.0, False, {}, (), (), _stale_words(run), certificate,
         sentence, tuple(run.accounts), run.policy,
     )  # fmt: skip
+
+
+def _stale_words(run: DeskRun) -> tuple[str, ...]:
+    """Warn of the accounts that rest on a price older than their ruleset allows."""
+    out = []
+    for account, own in zip(run.accounts, run.weights, strict=True) if run.age else ():
+        if own is None:
+            continue
+        names = {item.asset for item in account.collateral} | {parse_symbol(p.symbol).base for p in account.positions}
+        late = sorted(a for a in names if run.age.get(a, 0.0) > own.rules.stale_after_minutes)
+        if late:
+            oldest = max(run.age[a] for a in late)
+            out.append(f"{account.account_id} rests on a price of {', '.join(late)} that is {oldest:.0f} minutes old.")
+    return tuple(out)

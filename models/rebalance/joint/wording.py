@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from models.rebalance.joint.plan import AccountOutcome, Relaxation, Transfer
+from models.rebalance.joint.plan import AccountOutcome, OwnStep, Relaxation, Transfer
 from models.rebalance.target import Target
 from models.rebalance.wording import number, percent, within
 
-__all__ = ["certificate_sentence", "desk_sentence", "transfer_words"]
+__all__ = ["certificate_sentence", "desk_sentence", "own_sentence", "transfer_words"]
 
 _SHOWN = 3
 
@@ -88,6 +88,43 @@ def desk_sentence(
         parts.append(_short_sentence(short, relaxations))
     parts.append(certificate)
     return " ".join(parts)
+
+
+def own_sentence(steps: Sequence[OwnStep]) -> str:
+    """Say what accounts do themselves.
+
+    Parameters
+    ----------
+    steps : sequence of OwnStep
+        At least one.
+
+    Returns
+    -------
+    str
+        One or two sentences.
+    """
+    less = [s for s in steps if s.kind == "reduce"]
+    back = [s for s in steps if s.kind == "release"]
+    parts = []
+    if less:
+        parts.append(f"{_listed([_reduction(s) for s in less], 'Reduce ')}: transfers alone do not reach them.")
+    if back:
+        saved = number(-sum(s.cost_usd for s in back))
+        parts.append(f"{_listed([_return(s) for s in back], 'Take back ')}: it saves {saved} dollars.")
+    return " ".join(parts)
+
+
+def _reduction(step: OwnStep) -> str:
+    return f"{step.symbol} of {step.account_id} by {number(step.amount)} {step.asset}"
+
+
+def _return(step: OwnStep) -> str:
+    return f"{number(step.amount)} {step.asset} from {step.account_id} to {step.to}"
+
+
+def _listed(words: Sequence[str], verb: str) -> str:
+    more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return f"{verb}{'; '.join(words[:_SHOWN])}{more}"
 
 
 def _short_sentence(short: Sequence[AccountOutcome], relaxations: Sequence[Relaxation]) -> str:

@@ -55,8 +55,8 @@ class Dispatcher:
         Limits and inventories.
     free : dict
         Units that may still leave each place, by place and asset.
-    stacks : dict
-        What is at each account or on its way there: the way it came and its units, the last on top.
+    stacks, coming : dict
+        What is at each account, and what is on its way there: the way it came and its units, the last on top.
     refused : int
         Transfers that could not be made.
     """
@@ -65,6 +65,7 @@ class Dispatcher:
     policy: Policy
     free: dict[tuple[str, str], float] = field(default_factory=dict)
     stacks: dict[int, list[tuple[Way, float]]] = field(default_factory=dict)
+    coming: dict[int, list[tuple[Way, float]]] = field(default_factory=dict)
     refused: int = 0
 
     def __post_init__(self) -> None:
@@ -145,7 +146,7 @@ class Dispatcher:
         drawn = minutes_of([way], turn.when_ns, None, float(turn.draws.lag[i]))[0]
         failed = bool(turn.draws.failure[i] < way.route.failure_rate)
         self.free[way.route.source, way.asset] -= sized * (1.0 + way.route.fee_rate) + way.flat
-        self.stacks.setdefault(i, []).append((way, sized))
+        self.coming.setdefault(i, []).append((way, sized))
         self._note(sized * price, turn)
         return Moved(turn.when_ns, i, way.number, way.asset, sized, price, drawn, False, failed)
 
@@ -166,16 +167,19 @@ class Dispatcher:
             out.append(Moved(turn.when_ns, i, way.number, way.asset, back, price, minutes, True))
         return out
 
-    def arrived_back(self, move: Moved) -> None:
-        """Put what came back, or failed, into its place again."""
-        route = self.policy.routes[move.route]
-        self.free[route.source, move.asset] += move.units
-        if move.failed:
-            _remove(self.stacks[move.account], move.route, move.units)
+    def arrived(self, move: Moved) -> None:
+        """Put what came back, or failed, into its place again; and what arrived, at its account."""
+        if not move.back:
+            way = next(w for w in self.table.ways[move.account] if w.number == move.route)
+            self.coming[move.account].remove((way, move.units))
+            if not move.failed:
+                self.stacks.setdefault(move.account, []).append((way, move.units))
+        if move.back or move.failed:
+            self.free[self.policy.routes[move.route].source, move.asset] += move.units
 
     def settle(self, i: int, lost: bool) -> None:
         """Close an account: what was sent returns to its places, or is lost in its liquidation."""
-        for way, units in self.stacks.pop(i, []):
+        for way, units in [*self.stacks.pop(i, []), *self.coming.pop(i, [])]:
             if not lost:
                 self.free[way.route.source, way.asset] += units
 

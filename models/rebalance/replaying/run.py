@@ -119,16 +119,12 @@ class _Run:
 
     def _arrived(self, move: Moved) -> None:
         i = move.account
-        if move.back:
-            self.dispatcher.arrived_back(move)
-            return
-        if self.dead[i] or self.left[i]:
+        if not move.back and (self.dead[i] or self.left[i]):
             return  # settled when the account closed
-        self.coming[i] -= move.units
-        if move.failed:
-            self.dispatcher.arrived_back(move)
-        else:
-            self.there[i] += move.units
+        self.dispatcher.arrived(move)
+        if not move.back:
+            self.coming[i] -= move.units
+            self.there[i] += 0.0 if move.failed else move.units
 
     def leave(self, bar: int) -> None:
         """Settle the accounts whose time is over."""
@@ -161,9 +157,7 @@ class _Run:
         self.ledger.append(move)
         self.rate[i] = way.held_rate
         if move.back:
-            taken = min(move.units, self.there[i])
-            self.there[i] -= taken
-            self.coming[i] -= move.units - taken
+            self.there[i] = max(self.there[i] - move.units, 0.0)
             self.holding[i] += move.units * move.price * way.held_rate * move.minutes
         else:
             self.coming[i] += move.units

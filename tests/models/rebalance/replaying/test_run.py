@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from models.rebalance.replaying.check import violations
 from models.rebalance.replaying.rules import Nothing, View, Wanted
 from models.rebalance.replaying.run import run_rule
-from tests.models.rebalance.replaying.stages import desk, stage
+from tests.models.rebalance.replaying.stages import START, accounts_of, desk, stage
 
 NONE = -1.0
+HOUR = 3_600_000_000_000
 
 
 @dataclass
@@ -102,3 +104,17 @@ def test_chance_is_the_same_for_every_rule_and_differs_by_seed():
     lags = {m.minutes for m in run_rule(stage([[NONE] * 8] * 60, policy), Plan({2: 30.0})).ledger}
     assert lags == {10.0, 90.0, 180.0}
     assert len(two) <= 20
+
+
+def test_what_is_still_on_its_way_cannot_be_taken_back_and_inventories_stay_true():
+    policy = desk(inventory=100.0, failure_rate=0.5, lag=[[1.0, 400]])
+    wish = Plan({0: 40.0, 2: 10.0, 4: 60.0, 8: 5.0, 10: 70.0, 12: 0.0, 14: 90.0})
+    own = stage([[NONE] * 20] * 6, policy)
+    seen = run_rule(own, wish)
+    assert any(m.failed for m in seen.ledger)
+    assert any(m.back for m in seen.ledger)
+    assert not any(m.back and m.when_ns <= START + 6 * HOUR for m in seen.ledger)  # nothing has come before hour 7
+    closed = [(own.when(20), False)] * 6
+    assert violations(seen.ledger, accounts_of(6), policy, closed) == []
+    left = sum(m.units * (0 if m.failed else -1 if m.back else 1) for m in seen.ledger)
+    assert 0.0 <= left <= 100.0
