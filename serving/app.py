@@ -21,6 +21,7 @@ from serving.routes import (
     accounts,
     alerts,
     audit,
+    bulk,
     docs,
     events,
     health,
@@ -90,6 +91,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], int] | None
 
 _ROUTES = (
     predictions,
+    bulk,
     recommendations,
     what_if,
     accounts,
@@ -122,7 +124,7 @@ def _middleware(runtime: Runtime) -> list[Middleware]:
     if settings.api_key or runtime.store is not None:
         found.append(Middleware(Door, directory=runtime.directory))
     found.append(Middleware(TimeLimit, seconds=settings.timeout_seconds, unlimited=frozenset({"/v1/events"})))
-    larger = {"/v1/accounts": settings.max_bulk_bytes}
+    larger = dict.fromkeys(("/v1/accounts", "/v1/predictions/bulk"), settings.max_bulk_bytes)
     found.append(Middleware(BodyLimit, max_bytes=settings.max_body_bytes, larger=larger))
     return found
 

@@ -31,7 +31,7 @@ from serving.problems import ProblemError
 from serving.schemas import AccountPrediction, DeskResponse, Market, PredictionResponse, RecommendationResponse
 from serving.tracing import span
 
-__all__ = ["Engine", "Observer"]
+__all__ = ["Engine", "Observer", "unpriced"]
 
 Observer = Callable[[Moment, Book, Forecast], None]
 
@@ -107,24 +107,28 @@ class Engine:
         return self._newest
 
     def moment_of(self, account: Account) -> Moment:
-        """Give the market that an account is answered on.
+        """Give the market that an account is answered on, see `moment_at`."""
+        return self._moment(account, self._clock() + self._skew)
+
+    def moment_at(self, as_of: int) -> Moment:
+        """Give the market that was known at an instant.
 
         Parameters
         ----------
-        account : Account
-            Its ``as_of`` says when.
+        as_of : int
+            Nanoseconds since the epoch, not in the future.
 
         Returns
         -------
         Moment
-            The newest, or an earlier one.
+            The newest, or an earlier one; the last few are kept.
 
         Raises
         ------
         MargincastError
-            If the account is from the future, or from before the market.
+            If the instant is in the future, or before the market.
         """
-        return self._moment(account, self._clock() + self._skew)
+        return self._at(self._past(as_of, self._clock() + self._skew))
 
     def warm(self) -> None:
         """Compile the kernels, so that the first request is as fast as the next."""
@@ -314,14 +318,18 @@ class Engine:
     def _instant(self, account: Account, latest: int) -> int:
         if account.as_of.tzinfo is None:
             raise InputError("as_of", account.as_of.isoformat(), "a time with a zone, for example 2025-03-01T12:00:00Z")
-        as_of = int(account.as_of.timestamp() * 1e6) * 1000
+        return self._past(int(account.as_of.timestamp() * 1e6) * 1000, latest)
+
+    def _past(self, as_of: int, latest: int) -> int:
         if as_of > latest:
             now = when(latest - self._skew).isoformat(timespec="seconds")
-            raise InputError("as_of", account.as_of.isoformat(), f"a time that is not in the future (now {now})")
+            raise InputError("as_of", when(as_of).isoformat(), f"a time that is not in the future (now {now})")
         return as_of
 
     def _moment(self, account: Account, latest: int) -> Moment:
-        as_of = self._instant(account, latest)
+        return self._at(self._instant(account, latest))
+
+    def _at(self, as_of: int) -> Moment:
         if as_of >= self._newest.as_of:
             return self._newest
         row = int(self.panel.row_closed(as_of))
@@ -356,7 +364,7 @@ class Engine:
         answers = []
         for i, (row, answer) in enumerate(zip(rows, account_predictions(moment, book, seen), strict=True)):
             if answer is None:
-                failures.append(_unpriced(book, i, row, moment))
+                failures.append(unpriced(book, i, row, moment))
             else:
                 answers.append((row, answer))
         return answers
@@ -384,7 +392,25 @@ def _at(failure: Failure, row: int) -> Failure:
     return Failure(row, failure.account_id, failure.code, failure.field, failure.message)
 
 
-def _unpriced(book: Book, i: int, row: int, moment: Moment) -> Failure:
+def unpriced(book: Book, i: int, row: int, moment: Moment) -> Failure:
+    """Say which prices an account lacks.
+
+    Parameters
+    ----------
+    book : Book
+        Accounts.
+    i : int
+        Which of them.
+    row : int
+        Its position in the request.
+    moment : Moment
+        The market.
+
+    Returns
+    -------
+    Failure
+        With the names of the assets.
+    """
     b = book.arrays
     legs = b.leg_asset[b.unit_leg[b.account_unit[i]] : b.unit_leg[b.account_unit[i + 1]]].tolist()
     held = b.coll_asset[b.unit_coll[b.account_unit[i]] : b.unit_coll[b.account_unit[i + 1]]].tolist()

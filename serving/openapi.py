@@ -19,7 +19,7 @@ from serving.problems import PROBLEM_TYPE
 from serving.security import schemas as security
 from serving.what_if import WhatIfRequest, WhatIfResponse
 
-__all__ = ["accounts_body", "body_of", "install_openapi", "json_answer", "problem_answers", "text_answer"]
+__all__ = ["accounts_body", "body_of", "install_openapi", "json_answer", "problem_answers", "stream_of", "text_answer"]
 
 _REF = "#/components/schemas/{name}"
 _TYPES: tuple[Any, ...] = (
@@ -163,6 +163,30 @@ def text_answer() -> dict[str, Any]:
     'Text'
     """
     return {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def stream_of(media_type: str, text: str) -> dict[str, Any]:
+    """Describe a body or an answer that is bytes.
+
+    Parameters
+    ----------
+    media_type : str
+        Its media type.
+    text : str
+        What it holds.
+
+    Returns
+    -------
+    dict
+        An OpenAPI response, or request body.
+
+    Examples
+    --------
+    >>> list(stream_of("application/octet-stream", "bytes")["content"])
+    ['application/octet-stream']
+    """
+    schema = {"type": "string", "contentMediaType": media_type}
+    return {"description": text, "content": {media_type: {"schema": schema}}}
 
 
 def problem_answers(*statuses: int) -> dict[str, Any]:

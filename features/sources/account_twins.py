@@ -19,7 +19,7 @@ from models.errors import Failure, InputError
 from models.margin.csa.terms import CsaTerms
 from models.typing import IntArray
 
-__all__ = ["Twins", "read_twins", "write_twins"]
+__all__ = ["Twins", "join_twins", "read_twins", "write_twins"]
 
 _NEEDED: Final = {
     "accounts": ("account_id", "as_of", "ruleset", "currency"),
@@ -108,7 +108,32 @@ def read_twins(folder: Path) -> Twins:
     InputError
         If a file or a column is missing or of the wrong type.
     """
-    accounts, positions, collateral = (_read(folder, name) for name in _NEEDED)
+    return _joined(*(_read(folder, name) for name in _NEEDED))
+
+
+def join_twins(accounts: pa.Table, positions: pa.Table, collateral: pa.Table) -> Twins:
+    """Join the three tables, as they stand in the files.
+
+    Parameters
+    ----------
+    accounts, positions, collateral : pyarrow.Table
+        Columns as in the files.
+
+    Returns
+    -------
+    Twins
+        The tables are checked.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, in excess, or of the wrong type.
+    """
+    given = zip(_NEEDED, (accounts, positions, collateral), strict=True)
+    return _joined(*(_table(name, name, table) for name, table in given))
+
+
+def _joined(accounts: pa.Table, positions: pa.Table, collateral: pa.Table) -> Twins:
     keys = _Keys(accounts)
     failures: list[Failure] = []
     joined = []
@@ -156,47 +181,60 @@ def _orphans(name: str, table: pa.Table, lost: IntArray) -> list[Failure]:
     out = []
     for i in lost.tolist():
         held = table["account_id"][i].as_py()
-        message = f"{name} row {i + 1}: expected an account_id and as_of that accounts.parquet has, was {held!r}"
+        message = f"{name} row {i + 1}: expected an account_id and as_of that accounts has, was {held!r}"
         out.append(Failure(i + 1, held, "invalid_input", f"{name}.account_id", message))
     return out
 
 
 def _read(folder: Path, name: str) -> pa.Table:
     file = folder / f"{name}.parquet"
-    wanted = (*_NEEDED[name], *_EXTRA[name])
     try:
         schema = pq.read_schema(file)
-        lost = [column for column in _NEEDED[name] if column not in schema.names]
-        unknown = [column for column in schema.names if column not in wanted]
-        if lost or unknown:
-            raise InputError(f"{file}: columns", schema.names, f"{', '.join(wanted)} and no other")
+        _only_known(str(file), name, schema.names)
         few = [column for column in _FEW if column in schema.names]
         table = pq.read_table(file, partitioning=None, read_dictionary=few)
     except FileNotFoundError:
         raise InputError("path", str(file), "a file that exists, next to its two twins") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError("path", str(file), f"a readable parquet file ({error})") from None
-    return pa.table({column: _checked(file, column, table[column]) for column in table.column_names})
+    return _table(str(file), name, table)
 
 
-def _checked(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _table(source: str, name: str, table: pa.Table) -> pa.Table:
+    """A table with the types that are counted on; texts that repeat as codes."""
+    _only_known(source, name, table.column_names)
+    columns = {}
+    for column in table.column_names:
+        values = _checked(source, column, table[column])
+        coded = column not in _FEW or pa.types.is_dictionary(values.type)
+        columns[column] = values if coded else values.dictionary_encode()
+    return pa.table(columns)
+
+
+def _only_known(source: str, name: str, given: list[str]) -> None:
+    wanted = (*_NEEDED[name], *_EXTRA[name])
+    if set(given) - set(wanted) or set(_NEEDED[name]) - set(given) or len(set(given)) < len(given):
+        raise InputError(f"{source}: columns", given, f"{', '.join(wanted)} and no other")
+
+
+def _checked(source: str, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if name == "as_of":
         if not pa.types.is_timestamp(column.type) or column.type.tz is None or column.null_count:
-            raise InputError(f"{file}: as_of", str(column.type), "a timestamp with a time zone in every row")
+            raise InputError(f"{source}: as_of", str(column.type), "a timestamp with a time zone in every row")
         return column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
     if name in _NUMBERS:
         try:
             return column.cast(pa.float64())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise InputError(f"{file}: {name}", str(column.type), "numbers") from None
+            raise InputError(f"{source}: {name}", str(column.type), "numbers") from None
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if name == _AGREEMENT and pa.types.is_null(kind):
         return column.cast(pa.string())
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise InputError(f"{file}: {name}", str(column.type), "text")
+        raise InputError(f"{source}: {name}", str(column.type), "text")
     if column.null_count and name != _AGREEMENT:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0]) + 1
-        raise InputError(f"{file}: {name} row {row}", None, "text")
+        raise InputError(f"{source}: {name} row {row}", None, "text")
     return column if pa.types.is_dictionary(column.type) and name in _FEW else column.cast(pa.string())
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.sources.account_lines import decode_account, decode_agreement, read_lines
 from features.sources.account_tables import Columns, accounts_of, columns_of, objects
-from features.sources.account_twins import read_twins, write_twins
+from features.sources.account_twins import Twins, read_twins, write_twins
 from features.sources.tables import atomic_path
 from models.account import Account, validate_account
 from models.errors import Failure, InputError, MargincastError
@@ -22,6 +22,7 @@ from models.typing import IntArray
 
 __all__ = [
     "AccountChunk",
+    "chunks_of_twins",
     "decode_account",
     "read_account_chunks",
     "read_accounts",
@@ -94,7 +95,7 @@ def read_account_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[Accou
         raise InputError("chunk", chunk, "at least 1")
     source = Path(path)
     seen = _Seen()
-    for piece in _twin_chunks(source, chunk) if source.is_dir() else _line_chunks(source, chunk):
+    for piece in _twin_chunks(read_twins(source), chunk) if source.is_dir() else _line_chunks(source, chunk):
         yield seen.drop_repeated(piece)
 
 
@@ -139,8 +140,27 @@ def _cut(whole: AccountChunk, first: int, stop: int) -> AccountChunk:
     )
 
 
-def _twin_chunks(folder: Path, chunk: int) -> Iterator[AccountChunk]:
-    twins = read_twins(folder)
+def chunks_of_twins(twins: Twins, chunk: int = 50_000) -> Iterator[AccountChunk]:
+    """Hand out joined tables in chunks, as `read_account_chunks` does for their files.
+
+    Parameters
+    ----------
+    twins : Twins
+        The tables.
+    chunk : int
+        Most accounts of a chunk, at least 1.
+
+    Yields
+    ------
+    AccountChunk
+        Accounts in order; lines count from 1.
+    """
+    seen = _Seen()
+    for piece in _twin_chunks(twins, chunk):
+        yield seen.drop_repeated(piece)
+
+
+def _twin_chunks(twins: Twins, chunk: int) -> Iterator[AccountChunk]:
     for first in range(0, max(len(twins), 1), chunk):
         stop = min(first + chunk, len(twins))
         failures = twins.failures if first == 0 else ()

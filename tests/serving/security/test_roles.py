@@ -18,6 +18,7 @@ TENANT = {"tenant": "c", "name": "c"}
 ROUTES = [
     ("POST", "/v1/predictions", {"accounts": []}, "predict", False),
     ("POST", "/v1/recommendations", {"accounts": []}, "predict", False),
+    ("POST", "/v1/predictions/bulk", None, "predict", False),
     ("POST", "/v1/what-if", {"account": account_json(), "changes": {}}, "predict", False),
     ("GET", "/v1/models", None, "read", False),
     ("POST", "/v1/models/reload", None, "admin", True),
