@@ -46,6 +46,8 @@ class Evidence:
         Forecasts compared.
     served_gap : float
         Largest difference between its forecasts as judged and as served.
+    champion_calibration : tuple of (int, int, float, float)
+        The same of the champion; empty without.
     """
 
     skill: Skill | None
@@ -57,6 +59,7 @@ class Evidence:
     slowdown: float
     rows: int
     served_gap: float = 0.0
+    champion_calibration: tuple[tuple[int, int, float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +136,7 @@ def gather(challenger: Shown, champion: Shown | None, panel: MarketPanel, end: i
         milliseconds=own * 1e3,
         slowdown=own / theirs,
         rows=int(mask.sum()),
+        champion_calibration=_calibration(compared.reference, data, mask),
     )
 
 

@@ -48,6 +48,9 @@ class RetrainSettings:
         Ruleset, sampling, build and trees.
     judged_days : int
         Length of the newest matured period on which champion and challenger are judged, in [21, 730].
+    judged_every_minutes, judged_per_instant : int
+        Minutes between two instants judged, and accounts of each, both at least 1: many more than are trained on, as
+        accounts are cheap to judge and a quarter of a year has few calls.
     window_days : int
         Length of the training period before it, in [60, 7300].
     prior_days : int
@@ -67,6 +70,8 @@ class RetrainSettings:
 
     train: TrainSettings = field(default_factory=TrainSettings)
     judged_days: int = 90
+    judged_every_minutes: int = 180
+    judged_per_instant: int = 40
     window_days: int = 1460
     prior_days: int = 30
     expire_days: float = 365.0
@@ -76,6 +81,7 @@ class RetrainSettings:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("judged_days", 21, 730), ("window_days", 60, 7300), ("prior_days", 1, 365), ("expire_days", 0, 3650),
+            ("judged_every_minutes", 1, 10**6), ("judged_per_instant", 1, 10**6),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise InputError(name, getattr(self, name), f"{low} to {high}")
@@ -229,12 +235,18 @@ class _Run:
             return None
 
     def chunks(self, prior: PriorModel) -> Chunks:
-        """Rows as a model with this prior sees them."""
+        """Rows to train on, as a model with this prior sees them."""
         return Chunks(self.work / "rows", self.panel, prior, self.settings.train, self.columns)
+
+    def judging(self, prior: PriorModel) -> Chunks:
+        """Rows to judge on, as a model with this prior sees them."""
+        chosen = self.settings
+        dense = replace(chosen.train, every_minutes=chosen.judged_every_minutes, per_instant=chosen.judged_per_instant)
+        return Chunks(self.work / "rows", self.panel, prior, dense, self.columns)
 
     def shown(self, predictor: MarginCallPredictor) -> Shown:
         """A model with the rows judged, as it sees them."""
-        rows = self.chunks(predictor.prior).rows(
+        rows = self.judging(predictor.prior).rows(
             self.times.judged, self.times.until, self.settings.train.seed + 1, False
         )
         return Shown(predictor, rows)
@@ -246,7 +258,7 @@ class _Run:
             return []
         shown = self.shown(champion)
         try:
-            newest = self.chunks(champion.prior).rows(
+            newest = self.judging(champion.prior).rows(
                 self.times.until, self.times.end, self.settings.train.seed + 1, False
             )
         except InputError:
@@ -328,7 +340,7 @@ class _Run:
 
     def _served_gap(self, own: Shown) -> float:
         first, last = months_between(self.times.judged, self.times.until)[0]
-        people = self.chunks(own.predictor.prior).accounts(first, last, self.settings.train.seed + 1)
+        people = self.judging(own.predictor.prior).accounts(first, last, self.settings.train.seed + 1)
         return 0.0 if people is None else served_gap(own, self.panel, people)
 
     def _registered(

@@ -23,7 +23,7 @@ SETTINGS = RetrainSettings(
         ruleset="generic-linear", every_minutes=720, per_instant=8, warmup_days=75, build=BuildSettings(paths=128),
         fit=FitParameters(max_rounds=6), baselines=False,
     ),
-    judged_days=35, window_days=150, prior_days=30,
+    judged_days=35, judged_every_minutes=720, judged_per_instant=8, window_days=150, prior_days=30,
     # a small market: wide bounds, so that a plain challenger passes all but the gain
     gate=Gate(
         least_ratio=0.5, most_ratio=2.0, most_ece=0.1, most_novel=1.0, most_slowdown=1000, most_gain=0.9,

@@ -35,9 +35,9 @@ def test_an_honest_improvement_is_promoted():
         ({"skill": Skill(0.02, -0.001, 0.04, 13)}, "gain", r"\+2.00% \[-0.10%, \+4.00%\]"),
         ({"skill": Skill(0.6, 0.5, 0.7, 13)}, "believable", "leak"),
         ({"segments": (("regime csa", 900, Skill(-0.05, -0.08, -0.01, 13)),)}, "segments", "regime csa, -5.00%"),
-        ({"calibration": ((60, 500, 1.3, 0.002),)}, "ratio", "1.300 at 1 h, outside"),
+        ({"calibration": ((60, 500, 1.3, 0.002),)}, "ratio", r"1\.300 at 1 h, beyond the bounds of 0\.8 to 1\.25"),
         ({"calibration": ((60, 500, 0.7, 0.002),)}, "ratio", "0.700"),
-        ({"calibration": ((60, 500, 1.0, 0.02),)}, "ece", "0.0200, beyond"),
+        ({"calibration": ((60, 500, 1.0, 0.05),)}, "ece", "0.0500 at 1 h, beyond the bound of 0.03"),
         ({"novel_share": 0.3}, "novelty", "30.0% of the inputs"),
         ({"milliseconds": 6.0}, "latency", "6.00 ms, beyond 5"),
         ({"slowdown": 4.0}, "slowdown", "4.0 times"),
@@ -54,6 +54,16 @@ def test_each_bound_refuses_what_is_beyond_it(change, name, words):
 def test_a_part_with_few_calls_or_an_unsure_loss_does_not_refuse():
     unsure = (("asset ETH", 900, Skill(-0.05, -0.12, 0.01, 13)), ("asset BTC", 199, Skill(-0.4, -0.6, -0.2, 13)))
     assert failed(replace(GOOD, segments=unsure)) == {}
+
+
+def test_calibration_beyond_a_bound_passes_where_the_champion_is_no_nearer():
+    crash = replace(GOOD, calibration=((60, 500, 0.6, 0.05),), champion_calibration=((60, 500, 0.55, 0.06),))
+    assert failed(crash) == {}
+    nearer = replace(crash, champion_calibration=((60, 500, 0.65, 0.04),))
+    assert set(failed(nearer)) == {"ratio", "ece"}
+    assert "(the champion's is 0.6500)" in failed(nearer)["ratio"]
+    other_side = replace(crash, champion_calibration=((60, 500, 1.7, 0.06),))
+    assert failed(other_side) == {}  # as far on the other side
 
 
 def test_an_old_champion_is_refreshed_by_one_that_is_no_worse():

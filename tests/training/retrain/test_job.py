@@ -133,7 +133,7 @@ def test_shifted_labels_are_refused(nightly):
 def test_miscalibration_is_refused(nightly):
     found = nightly("flat", flat, most_ratio=1.1, segment_calls=50)
     assert {"gain", "ratio"} <= set(found)
-    assert "outside 0.5 to 1.1" in found["ratio"]
+    assert "beyond the bounds of 0.5 to 1.1" in found["ratio"]
 
 
 def test_broken_parts_are_refused_and_the_worst_is_named(nightly):
