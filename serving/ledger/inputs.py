@@ -1,0 +1,101 @@
+"""What a page was said of: the states of its accounts, and when their owners did something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from sqlalchemy import Connection, select
+
+from models.account import Account
+from serving.accounts import decode_body
+from serving.store.tables import account_versions, accounts
+
+__all__ = ["acted_at", "states"]
+
+_AT_ONCE = 500
+Key = tuple[str, int]
+
+
+def states(
+    connection: Connection, tenant: str, shard: int, wanted: Sequence[Key], known: dict[Key, Account]
+) -> dict[Key, Account]:
+    """Read states of accounts.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    tenant : str
+        Whose accounts.
+    shard : int
+        Their shard.
+    wanted : sequence of (str, int)
+        Names and versions.
+    known : dict
+        States read before; those that were read now are added.
+
+    Returns
+    -------
+    dict
+        The states wanted, where they still are.
+    """
+    missing = {key for key in wanted if key not in known}
+    if len(missing) > _AT_ONCE:  # most are the present ones
+        c = accounts.c
+        present = select(c.account_id, c.version, c.body).where(c.tenant_id == tenant, c.shard == shard)
+        for row in connection.execute(present):
+            if (row.account_id, row.version) in missing:
+                known[row.account_id, row.version] = decode_body(bytes(row.body))
+                missing.remove((row.account_id, row.version))
+    p = account_versions.c
+    for names in _batches(sorted({name for name, _ in missing})):
+        past = select(p.account_id, p.version, p.body).where(p.tenant_id == tenant, p.account_id.in_(names))
+        for row in connection.execute(past.where(p.body.is_not(None))):
+            if (row.account_id, row.version) in missing:
+                known[row.account_id, row.version] = decode_body(bytes(row.body))
+    return {key: known[key] for key in wanted if key in known}
+
+
+def acted_at(connection: Connection, tenant: str, shard: int, said: Sequence[Key]) -> dict[str, int]:
+    """Say when the owner of an account did something after a state was told: changed it, or took it out.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    tenant : str
+        Whose accounts.
+    shard : int
+        Their shard.
+    said : sequence of (str, int)
+        Names and versions, each name once.
+
+    Returns
+    -------
+    dict
+        Nanoseconds by account, for those whose owner did. Where the same positions and balances were told again with a
+        later time, nothing was done. The time is that of the new state, where there is one, else when it was told.
+    """
+    c = accounts.c
+    newest = select(c.account_id, c.version).where(c.tenant_id == tenant, c.shard == shard)
+    versions = {row.account_id: row.version for row in connection.execute(newest)}
+    later = {name: version for name, version in said if versions.get(name, version) > version}
+    p, found = account_versions.c, dict[str, int]()
+    for names in _batches(sorted(later)):
+        past = select(p.account_id, p.version, p.as_of_ns, p.content, p.since_ns).where(
+            p.tenant_id == tenant, p.account_id.in_(names)
+        )
+        content: dict[str, bytes | None] = {}
+        for row in connection.execute(past.order_by(p.account_id, p.version)):
+            if row.version == later[row.account_id]:
+                content[row.account_id] = row.content
+            elif row.version > later[row.account_id] and row.content != content.get(row.account_id):
+                found.setdefault(row.account_id, row.since_ns if row.as_of_ns is None else row.as_of_ns)
+    return found
+
+
+def _batches(items: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(items)
+    while batch := list(islice(rest, _AT_ONCE)):
+        yield batch
