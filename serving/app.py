@@ -18,6 +18,7 @@ from serving.observe import Observe
 from serving.openapi import install_openapi
 from serving.problems import install_handlers
 from serving.routes import (
+    account_reads,
     accounts,
     alerts,
     audit,
@@ -27,6 +28,7 @@ from serving.routes import (
     health,
     inference,
     keys,
+    ledger,
     market,
     models,
     predictions,
@@ -94,11 +96,13 @@ _ROUTES = (
     bulk,
     recommendations,
     what_if,
+    account_reads,
     accounts,
     market,
     alerts,
     events,
     webhooks,
+    ledger,
     keys,
     tenants,
     audit,
@@ -141,6 +145,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     seconds = runtime.settings.refresh_seconds
     looks = (("market", runtime.reload), ("model", runtime.reload_model))
     tasks = [asyncio.create_task(watch(look, seconds, name)) for name, look in looks]
+    tasks.append(asyncio.create_task(watch(runtime.mature, runtime.settings.mature_seconds, "outcomes")))
     if runtime.live is not None:
         tasks += runtime.live.start()
     try:

@@ -12,6 +12,8 @@ from models.account import Account
 from serving import schemas
 from serving.accounts import schemas as registered
 from serving.inference import schemas as inference
+from serving.ledger import report as judged
+from serving.ledger import schemas as ledger
 from serving.live import bars
 from serving.live import schemas as live
 from serving.live.alerts import AlertRules
@@ -53,6 +55,9 @@ _TYPES: tuple[Any, ...] = (
     live.DeliveryList,
     bars.BarBatch,
     bars.BarReport,
+    ledger.Statements,
+    ledger.LedgerHeads,
+    judged.Calibration,
     security.KeyRequest,
     security.NewKeyInfo,
     security.KeyList,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from features.answer import Forecast
 from features.forecast import Moment
@@ -20,6 +20,7 @@ from models.rebalance import Policy, Target
 from serving.bundles.lineup import LineUp
 from serving.decode import Accounts, decode_accounts, decode_recommendation
 from serving.engine import Engine
+from serving.ledger.keeper import Keeper
 from serving.live.service import Live
 from serving.metrics import Metrics
 from serving.model_source import Model
@@ -88,6 +89,7 @@ class Runtime:
         self._swapping = threading.RLock()
         self._watchers: list[Swap] = []
         self.live = None if store is None else Live(self, store)
+        self._ledger = None if store is None else Keeper(store, metrics, clock, lambda: self._panel)
         metrics.at_scrape(self._tell)
 
     @property
@@ -104,6 +106,21 @@ class Runtime:
             )
             raise ProblemError(409, "no_database", detail)
         return self.store
+
+    @property
+    def ledger(self) -> Keeper:
+        """The ledger; 409 where this server keeps nothing."""
+        if self._ledger is None:
+            self.database  # noqa: B018 - raises
+        return cast("Keeper", self._ledger)
+
+    def mature(self) -> bool:
+        """Compare with the market what was said, where there is a ledger; whether there was something to compare."""
+        return self._ledger is not None and self._ledger.mature(self.stopping.is_set)
+
+    @property
+    def _panel(self) -> MarketPanel | None:
+        return None if self._engine is None else self._engine.panel
 
     async def io(self, work: Callable[[], _T]) -> _T:
         """Run what waits, for the database for example, in a thread."""

@@ -76,6 +76,8 @@ class Settings:
         Most connections to it, in [1, 100].
     database_wait_seconds : float
         Longest wait for a connection or a lock of it, in [0.05, 600].
+    mature_seconds : float
+        Seconds between comparisons of the ledger with what came, in [0, 86400]; 0: never.
     api_key : Secret
         A key of the whole service, for ``Authorization: Bearer KEY``; anybody may ask where neither it
         nor a database is set.
@@ -154,6 +156,7 @@ class Settings:
     database: Secret = field(default_factory=Secret)
     database_pool: int = 8
     database_wait_seconds: float = 10.0
+    mature_seconds: float = 300.0
     api_key: Secret = field(default_factory=Secret)
     host: str = "127.0.0.1"
     port: int = 8000
@@ -208,6 +211,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "port": (0, 65_535),
     "database_pool": (1, 100),
     "database_wait_seconds": (0.05, 600),
+    "mature_seconds": (0, 86_400),
     "max_body_bytes": (1024, 2**30),
     "max_accounts": (1, 1_000_000),
     "max_bulk_bytes": (1024, 2**31),

@@ -104,6 +104,6 @@ async def watch(read: Callable[[], bool], seconds: float, name: str) -> None:
         await asyncio.sleep(seconds)
         try:
             if await asyncio.to_thread(read):
-                _log.info("%s reloaded", name)
+                _log.info("%s brought up to date", name)
         except (MargincastError, OSError, ValueError) as error:
-            _log.warning("%s not reloaded: %s", name, error)
+            _log.warning("%s not brought up to date: %s", name, error)

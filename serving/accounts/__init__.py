@@ -2,7 +2,7 @@
 
 from serving.accounts.canonical import Entry, decode_body, entry_of, shard_of
 from serving.accounts.changes import Condition, change, delete
-from serving.accounts.lookup import changed_since, find, find_at, history, listing
+from serving.accounts.lookup import changed_since, find, find_all, find_at, history, listing
 
 __all__ = [
     "Condition",
@@ -13,6 +13,7 @@ __all__ = [
     "delete",
     "entry_of",
     "find",
+    "find_all",
     "find_at",
     "history",
     "listing",

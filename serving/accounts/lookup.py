@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from serving.store.tables import AnyRow, account_versions, accounts
 
-__all__ = ["changed_since", "find", "find_at", "history", "listing"]
+__all__ = ["changed_since", "find", "find_all", "find_at", "history", "listing"]
 
 
 def find(connection: Connection, tenant: str, account_id: str) -> AnyRow | None:
@@ -30,6 +30,28 @@ def find(connection: Connection, tenant: str, account_id: str) -> AnyRow | None:
     """
     own = (accounts.c.tenant_id == tenant) & (accounts.c.account_id == account_id)
     return connection.execute(select(accounts).where(own, ~accounts.c.deleted)).one_or_none()
+
+
+def find_all(connection: Connection, tenant: str, account_ids: Sequence[str]) -> dict[str, AnyRow]:
+    """Find the present states of some accounts.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    tenant : str
+        Whose accounts.
+    account_ids : sequence of str
+        At most some thousand.
+
+    Returns
+    -------
+    dict
+        Rows of `serving.store.tables.accounts` by name; without those that are not there.
+    """
+    c = accounts.c
+    wanted = select(accounts).where(c.tenant_id == tenant, ~c.deleted, c.account_id.in_(account_ids))
+    return {row.account_id: row for row in connection.execute(wanted)}
 
 
 def find_at(connection: Connection, tenant: str, account_id: str, at_ns: int) -> AnyRow | None:

@@ -15,7 +15,7 @@ from serving.accounts.canonical import Entry, entry_of
 from serving.accounts.changes import Condition
 from serving.problems import ProblemError
 
-__all__ = ["check_name", "condition_of", "cursor", "entries_of", "name_after"]
+__all__ = ["check_name", "condition_of", "cursor", "entries_of", "name_after", "rank_after", "rank_cursor"]
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\ud800-\udfff]{1,200}")
 _TAG = re.compile(r'\s*(?:W/)?"(\d{1,9})"\s*')
@@ -127,6 +127,54 @@ def name_after(text: str) -> str:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise InputError("after", text, "'next' of the page before") from None
+
+
+def rank_after(text: str) -> tuple[float, str] | None:
+    """Read where the page before ended in the order of P(call).
+
+    Parameters
+    ----------
+    text : str
+        From `rank_cursor`; empty for the first page.
+
+    Returns
+    -------
+    tuple of (float, str) or None
+        The negative of P(call), and the name.
+
+    Raises
+    ------
+    InputError
+        If it is not one.
+    """
+    if not text:
+        return None
+    value, _, name = name_after(text).partition(" ")
+    try:
+        return float.fromhex(value), name
+    except ValueError:
+        raise InputError("after", text, "'next' of the page before") from None
+
+
+def rank_cursor(rank: tuple[float, str]) -> str:
+    """Write down where a page in the order of P(call) ended.
+
+    Parameters
+    ----------
+    rank : tuple of (float, str)
+        The negative of P(call), and the name.
+
+    Returns
+    -------
+    str
+        For `rank_after`.
+
+    Examples
+    --------
+    >>> rank_after(rank_cursor((-0.1, "desk 7")))
+    (-0.1, 'desk 7')
+    """
+    return cursor(f"{rank[0].hex()} {rank[1]}")
 
 
 def entries_of(accounts: Iterable[Account], rows: Iterable[int]) -> tuple[list[Entry], list[int], list[Failure]]:

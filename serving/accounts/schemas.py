@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import hashlib
+from datetime import datetime
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from models.account import Account
 from models.errors import Failure
 from serving.accounts.canonical import Entry
+from serving.instants import instant
+from serving.ledger.schemas import SaidPrediction
 from serving.schemas import AccountPrediction
 from serving.store.tables import AnyRow
 
@@ -18,7 +21,7 @@ __all__ = ["AccountHistory", "AccountPage", "AccountVersion", "BulkResult", "Reg
 class RegisteredAccount(Struct, frozen=True, kw_only=True):
     """An account that is kept: its state, the version of it (also the ETag), and the SHA-256 of its canonical JSON.
 
-    The answer to a PUT that changed it brings what is predicted of it.
+    The answer to a PUT that changed it brings what is predicted of it, other answers what was said of it last.
     """
 
     account: Account
@@ -26,6 +29,7 @@ class RegisteredAccount(Struct, frozen=True, kw_only=True):
     digest: str
     updated: datetime
     prediction: AccountPrediction | UnsetType = UNSET
+    said: SaidPrediction | UnsetType = UNSET
 
 
 class AccountPage(Struct, frozen=True, kw_only=True):
@@ -69,6 +73,7 @@ class StoredAccount(Struct, frozen=True, kw_only=True):
     digest: str
     updated: datetime
     prediction: AccountPrediction | UnsetType = UNSET
+    said: SaidPrediction | UnsetType = UNSET
 
 
 class StoredVersion(Struct, frozen=True, kw_only=True):
@@ -80,32 +85,18 @@ class StoredVersion(Struct, frozen=True, kw_only=True):
     account: Raw
 
 
-def instant(ns: int) -> datetime:
-    """Turn nanoseconds since the epoch into a time, to the microsecond.
-
-    Parameters
-    ----------
-    ns : int
-        Nanoseconds.
-
-    Returns
-    -------
-    datetime
-        UTC.
-
-    Examples
-    --------
-    >>> instant(1_500).isoformat()
-    '1970-01-01T00:00:00.000001+00:00'
-    """
-    seconds, rest = divmod(ns, 10**9)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+def stored(row: AnyRow, said: SaidPrediction | None = None) -> StoredAccount:
+    """Give a row of `accounts`, and what was said of it, as it goes out."""
+    body, digest = Raw(bytes(row.body)), bytes(row.digest).hex()
+    updated = instant(row.updated_ns)
+    return StoredAccount(account=body, version=row.version, digest=digest, updated=updated, said=said or UNSET)
 
 
-def stored(row: AnyRow) -> StoredAccount:
-    """Give a row of `accounts` as it goes out."""
-    body, digest = bytes(row.body), bytes(row.digest).hex()
-    return StoredAccount(account=Raw(body), version=row.version, digest=digest, updated=instant(row.updated_ns))
+def stored_then(row: AnyRow, said: SaidPrediction | None) -> StoredAccount:
+    """Give a row of `account_versions`, and what had been said by then, as it goes out."""
+    body, updated = bytes(row.body), instant(row.since_ns)
+    digest = hashlib.sha256(body).hexdigest()
+    return StoredAccount(account=Raw(body), version=row.version, digest=digest, updated=updated, said=said or UNSET)
 
 
 def written(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, case, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from features.valued import valued_at
 from models.account import Account
 from models.book import Book, account_columns
 from models.margin.replay import Replay, replay
@@ -200,7 +201,8 @@ def _book(accounts: Sequence[Account], panel: MarketPanel, close_ns: int) -> tup
     told = {**head, "as_of": np.maximum(head["as_of"], close_ns)}
     book, failures = Book.from_columns(told, positions, collateral, panel.assets)
     wrong = {failure.row for failure in failures}
-    return book, np.array([i for i in range(len(accounts)) if i not in wrong], np.int64)
+    good = np.array([i for i in range(len(accounts)) if i not in wrong], np.int64)
+    return valued_at(book, panel, close_ns), good
 
 
 def _fill(out: NDArray[Any], at: NDArray[np.int64], seen: Replay, minutes: FloatArray) -> None:

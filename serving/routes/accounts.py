@@ -1,18 +1,16 @@
-"""/v1/accounts: the accounts that a desk has registered."""
+"""Writes of /v1/accounts: register accounts, tell their states, take them out."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from models.errors import Failure
-from serving.accounts import find, find_at, history, listing
-from serving.accounts.requests import check_name, condition_of, cursor, entries_of, name_after
-from serving.accounts.schemas import AccountHistory, AccountPage, BulkResult, instant, stored, stored_version, written
+from serving.accounts.requests import check_name, condition_of, entries_of
+from serving.accounts.schemas import BulkResult, written
 from serving.accounts.service import delete_account, older, put_accounts
 from serving.decode import Accounts, decode_accounts, decode_lines
 from serving.live.scoring import Scoring
@@ -22,12 +20,12 @@ from serving.routes._hot import answer, read_body, runtime_of
 from serving.runtime import Runtime
 from serving.security import Principal, Role, need_tenant
 
-__all__ = ["router"]
+__all__ = ["EXPECTED", "Name", "absent", "router"]
 
 router = APIRouter(tags=["accounts"])
 Name = Annotated[str, Path(description="Name of the account.", max_length=200)]
 _LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
-_EXPECTED = (401, 403, 409, 422, 429, 503)
+EXPECTED = (401, 403, 409, 422, 429, 503)
 
 
 @router.put(
@@ -38,7 +36,7 @@ _EXPECTED = (401, 403, 409, 422, 429, 503)
         "responses": {
             "200": json_answer("RegisteredAccount"),
             "201": json_answer("RegisteredAccount"),
-            **problem_answers(400, 412, 413, 415, 507, *_EXPECTED),
+            **problem_answers(400, 412, 413, 415, 507, *EXPECTED),
         },
     },
 )
@@ -67,80 +65,19 @@ async def put(request: Request, account_id: Name) -> Response:
     return found
 
 
-@router.get(
-    "/v1/accounts/{account_id}",
-    summary="One account, now or as it was known at an instant",
-    openapi_extra={"responses": {"200": json_answer("RegisteredAccount"), **problem_answers(404, *_EXPECTED)}},
-)
-async def get(
-    request: Request,
-    account_id: Name,
-    as_of: Annotated[AwareDatetime | None, Query(description="As it was known then.")] = None,
-) -> Response:
-    """Give the state of an account; its version is the ETag."""
-    store, principal = runtime_of(request).database, need_tenant(request, Role.READ)
-    tenant = principal.tenant or ""
-    if as_of is not None:
-        return await _get_at(request, tenant, account_id, int(as_of.timestamp() * 1e6) * 1000)
-    row = await runtime_of(request).io(lambda: store.query(lambda c: find(c, tenant, account_id)))
-    if row is None:
-        raise _absent(account_id)
-    found = answer(stored(row))
-    found.headers["ETag"] = f'"{row.version}"'
-    return found
-
-
 @router.delete(
     "/v1/accounts/{account_id}",
     summary="Take an account out; its history stays",
     status_code=204,
-    openapi_extra={"responses": {"204": {"description": "Gone"}, **problem_answers(400, 404, 412, *_EXPECTED)}},
+    openapi_extra={"responses": {"204": {"description": "Gone"}, **problem_answers(400, 404, 412, *EXPECTED)}},
 )
 async def remove(request: Request, account_id: Name) -> Response:
     """Take an account out; with ``If-Match`` only where its version is as expected."""
     runtime, principal = runtime_of(request), need_tenant(request, Role.OPERATE)
     store, condition, now = runtime.database, condition_of(request.headers), runtime.clock()
     if not await runtime.io(lambda: delete_account(store, principal, account_id, now, condition)):
-        raise _absent(account_id)
+        raise absent(account_id)
     return Response(status_code=204)
-
-
-@router.get(
-    "/v1/accounts/{account_id}/history",
-    summary="The states that an account had",
-    openapi_extra={"responses": {"200": json_answer("AccountHistory"), **problem_answers(404, *_EXPECTED)}},
-)
-async def past(
-    request: Request,
-    account_id: Name,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only versions below it.")] = None,
-) -> Response:
-    """List the states of an account, newest first, with the key that brought each."""
-    store, tenant = runtime_of(request).database, need_tenant(request, Role.READ).tenant or ""
-    rows = await runtime_of(request).io(lambda: store.query(lambda c: history(c, tenant, account_id, limit, before)))
-    if not rows and before is None:
-        raise _absent(account_id)
-    more = rows[-1].version if len(rows) == limit and rows[-1].version > 1 else None
-    return answer(AccountHistory(account_id=account_id, versions=[stored_version(r) for r in rows], next=more))  # type: ignore[misc]
-
-
-@router.get(
-    "/v1/accounts",
-    summary="The accounts of the tenant",
-    openapi_extra={"responses": {"200": json_answer("AccountPage"), **problem_answers(*_EXPECTED)}},
-)
-async def page(
-    request: Request,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[str, Query(max_length=1100, description="'next' of the page before.")] = "",
-) -> Response:
-    """List the accounts by name, a page at a time."""
-    store, tenant = runtime_of(request).database, need_tenant(request, Role.READ).tenant or ""
-    name = name_after(after)
-    rows = await runtime_of(request).io(lambda: store.query(lambda c: listing(c, tenant, limit, name)))
-    more = cursor(rows[-1].account_id) if len(rows) == limit else None
-    return answer(AccountPage(accounts=[stored(row) for row in rows], next=more))  # type: ignore[misc]
 
 
 @router.put(
@@ -148,7 +85,7 @@ async def page(
     summary="Register many accounts at once",
     openapi_extra={
         "requestBody": accounts_body(_LINES[0]),
-        "responses": {"200": json_answer("BulkResult"), **problem_answers(400, 413, 415, 507, *_EXPECTED)},
+        "responses": {"200": json_answer("BulkResult"), **problem_answers(400, 413, 415, 507, *EXPECTED)},
     },
 )
 async def put_many(request: Request) -> Response:
@@ -188,13 +125,6 @@ def _good(runtime: Runtime, given: Accounts, failures: list[Failure]) -> Account
     return Accounts([given.accounts[i] for i in kept], [given.rows[i] for i in kept], given.failures, False)
 
 
-async def _get_at(request: Request, tenant: str, account_id: str, at_ns: int) -> Response:
-    store = runtime_of(request).database
-    row = await runtime_of(request).io(lambda: store.query(lambda c: find_at(c, tenant, account_id, at_ns)))
-    if row is None or row.body is None:
-        raise ProblemError(404, "not_found", f"No account {account_id!r} was known at {instant(at_ns).isoformat()}.")
-    return answer(stored_version(row))
-
-
-def _absent(account_id: str) -> ProblemError:
+def absent(account_id: str) -> ProblemError:
+    """Say that there is no such account of this tenant."""
     return ProblemError(404, "not_found", f"There is no account {account_id!r}; GET /v1/accounts lists them.")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.accounts.schemas import instant
+from serving.instants import instant
 from serving.openapi import json_answer, problem_answers
 from serving.routes._hot import answer, runtime_of
 from serving.security import Role, need

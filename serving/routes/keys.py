@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from models.errors import InputError
 from models.typing import DAY_NS
-from serving.accounts.schemas import instant
 from serving.decode import decode_value
+from serving.instants import instant
 from serving.openapi import body_of, json_answer, problem_answers
 from serving.problems import ProblemError
 from serving.routes._hot import answer, read_body, runtime_of

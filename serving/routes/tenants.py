@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.accounts.schemas import instant
 from serving.decode import decode_value
+from serving.instants import instant
 from serving.openapi import body_of, json_answer, problem_answers
 from serving.routes._hot import answer, read_body, runtime_of
 from serving.security import Principal, Role, need_service

@@ -1,13 +1,19 @@
 """``margincast ledger``: verified against itself and against an anchor."""
 
 import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
 from typer.testing import CliRunner
 
+from features.sources import simulate_market, write_panel
 from margincast.cli import app
+from models.account import Account, Collateral, Position
+from serving.accounts import change, entry_of
 from serving.store import Store, open_store
 from serving.store.tables import ledger_pages
 from tests.serving.ledger.builders import said_of, say, tenant_of
@@ -52,3 +58,32 @@ def test_a_fault_is_shown_and_ends_with_1(store: Store) -> None:
 def test_another_file_is_no_anchor(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"page": 1}')
     assert "margincast ledger head" in _run("verify", "--anchor", str(tmp_path / "x.json"), code=2)
+
+
+def test_what_was_said_is_matured_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = simulate_market(("BTC",), days=12, seed=2)
+    write_panel(panel, tmp_path / "market")
+    monkeypatch.setenv("MARGINCAST_DATABASE", f"sqlite:///{tmp_path / 'a.db'}")
+    found = open_store(f"sqlite:///{tmp_path / 'a.db'}")
+    tenant_of(found, shards=1)
+    close = panel.start + 200 * panel.step
+    account = Account(
+        account_id="x",
+        as_of=datetime.fromtimestamp(close / 1e9, UTC),
+        ruleset="generic-linear",
+        currency="USDT",
+        collateral=(Collateral(asset="USDT", quantity=1e7),),
+        positions=(Position(symbol="BTC/USDT:USDT", quantity=1.0, entry_price=1.0),),
+    )
+    found.run(lambda connection: change(found, connection, "a", [entry_of(account)], close, "k"))
+    say(found, replace(said_of(("x",), 0), close_ns=close))
+    found.close()
+    assert json.loads(_run("mature", "--market", str(tmp_path / "market"), "--json")) == {
+        "pages": 1, "rows": 1, "lost": 0,
+    }  # fmt: skip
+    days = str((time.time_ns() - close) / 86_400e9 + 1)
+    report = json.loads(_run("report", "--days", days, "--json"))
+    assert [(one["n"], one["called"]) for one in report["horizons"]] == [(1, 0)] * 4
+    assert (report["pages"], report["waiting"], len(report["weeks"])) == (1, 0, 1)
+    assert "1 pages since" in _run("report", "--days", days)
+    assert json.loads(_run("report", "--days", "0.01", "--json"))["horizons"][0]["log_loss"] is None

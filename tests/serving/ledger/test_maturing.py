@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import Connection, select
 
 from features.answer import BIT, Forecast
+from features.forecast import moment_at
 from features.sources import simulate_market
 from models.account import Account, Collateral, Position
 from models.book import Book
 from models.market import MarketPanel
+from models.prior import PriorModel
 from models.typing import DAY_NS, HORIZONS, HOUR_NS, MINUTE_NS
 from serving.accounts import Entry, change, delete, entry_of, shard_of
 from serving.ledger import Said, append
@@ -34,7 +36,7 @@ SHARDS = 2
 
 @pytest.fixture(scope="module")
 def panel() -> MarketPanel:
-    return simulate_market(("BTC", "ETH"), days=20, seed=3)
+    return simulate_market(("BTC", "ETH"), days=75, seed=3)
 
 
 def _account(name: str, panel: MarketPanel, bar: int, equity: float, **more: object) -> Account:
@@ -111,7 +113,7 @@ def desk(store: Store, panel: MarketPanel) -> Desk:
     return Desk(store, panel)
 
 
-BAR = 240
+BAR, BAR_LATE = 240, 24 * 65
 
 
 def _ladder(panel: MarketPanel, n: int = 30) -> list[Account]:
@@ -133,6 +135,33 @@ def test_outcomes_are_the_labels_of_training(desk: Desk, panel: MarketPanel) -> 
     assert np.array_equal(verdict.called, expected.y[:, 0])
     assert np.array_equal(verdict.known, expected.usable[:, 0])
     assert 0 < verdict.called[:, 3].sum() < 30  # some of both kinds, else nothing was compared
+
+
+def test_options_are_replayed_as_they_were_valued(desk: Desk, panel: MarketPanel) -> None:
+    """Their volatility is that of the instant at which they were scored."""
+    close = panel.start + BAR_LATE * panel.step
+    price = float(panel.close[panel.column("BTC"), BAR_LATE - 1])
+    expiry, strike = _when(close + 20 * DAY_NS), round(price / 1000) * 1000
+    short = Position(symbol=f"BTC/USD:BTC-{expiry:%y%m%d}-{strike}-C", quantity=-1.0, entry_price=0.05)
+    accounts = [
+        Account(
+            account_id=f"o{i}", as_of=_when(close), ruleset="deribit-standard", currency="BTC",
+            collateral=(Collateral(asset="BTC", quantity=0.2 + 0.02 * i),), positions=(short,),
+        )
+        for i in range(12)
+    ]  # fmt: skip
+    desk.tell(accounts, panel.end)
+    desk.say(accounts, BAR_LATE)
+    mature(desk.store, desk.until(BAR_LATE + 72), 5)
+    book, failures = Book.from_accounts(accounts, panel.assets)
+    assert failures == []
+    whole = moment_at(panel.slice(0, BAR_LATE), close, PriorModel.fit(panel), None).valued(book)
+    expected = label(whole, panel).minutes[:, 0].astype("f4")
+    found = desk.outcomes()
+    rows = np.array([found[a.account_id, close] for a in accounts], OUTCOME)
+    assert np.array_equal(rows["minutes_to_call"], expected, equal_nan=True)
+    assert 0 < np.isfinite(expected).sum() < 12
+    assert not rows["gap"].any()
 
 
 def test_what_is_known_grows_with_the_market(desk: Desk, panel: MarketPanel) -> None:

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 
 from models.typing import MINUTE_NS
 from serving.accounts import Condition, changed_since, decode_body, entry_of
-from serving.accounts.schemas import instant
 from serving.accounts.service import put_accounts
 from serving.decode import decode_accounts
+from serving.instants import instant
 from serving.problems import ProblemError
 from serving.security import Principal, Role
 from serving.security.tenants import create_tenant
