@@ -44,7 +44,13 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", help="Where to write metrics.json.")] = None,
     report_to: Annotated[
         Path | None,
-        typer.Option("--report", help="Folder for report.html (opens from disk), metrics.json and data/*.csv."),
+        typer.Option("--report", help="Folder for report.html and model.html (they open from disk) and their numbers."),
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option("--compare", help="Another model, set beside it in the report, on the same accounts.")
+    ] = None,
+    about: Annotated[
+        Path | None, typer.Option("--about", help="TOML file for model.html: owner, validator, approver, uses, ...")
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as markdown.")] = False,
     registry: Registry = None, assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance",
@@ -55,7 +61,7 @@ def evaluate(
     Accounts are sampled with another seed than in training, or given. The period begins where the training data end,
     if --from is left out.
     """
-    from margincast.cli.inputs import instant, model_folder, open_market
+    from margincast.cli.inputs import instant, open_market
     from margincast.cli.populations import own_population
     from margincast.cli.stages import stages
     from margincast.cli.train import train_settings
@@ -66,9 +72,9 @@ def evaluate(
     from training.pipeline import load_baselines
 
     first, last = instant("--from", start), instant("--to", stop)
-    folder = model_folder(model, registry)
-    if not folder or folder.startswith("models:/"):
-        raise InputError("--model", model, "a model folder or a registered model of --registry")
+    if compare is not None and report_to is None:
+        raise InputError("--compare", compare, "--report DIR beside it")
+    folder = _folder("--model", model, registry)
     predictor = MarginCallPredictor.load(folder)
     panel = open_market(market, assets, bar, venue)
     people = None if accounts is None else own_population(accounts)
@@ -80,22 +86,42 @@ def evaluate(
         write_metrics(seen.metrics, out)
         note(f"written to {out}")
     if report_to is not None:
-        _write_report(seen, panel, predictor, report_to, registry)
+        beside = None
+        if compare is not None:
+            other = MarginCallPredictor.load(_folder("--compare", compare, registry))
+            with stages() as report:
+                again = score(panel, other, begin, last, None, settings, seen.population, report)
+            beside = (again, other)
+        _write_report(seen, panel, predictor, report_to, registry, beside, about)
     if as_json:
         emit_json(seen.metrics)
     else:
         show_metrics(seen.metrics, markdown)
 
 
+def _folder(option: str, model: str, registry: Path | None) -> str:
+    """The folder of a model that an option names."""
+    from margincast.cli.inputs import model_folder
+    from models.errors import InputError
+
+    folder = model_folder(model, registry)
+    if not folder or folder.startswith("models:/"):
+        raise InputError(option, model, "a model folder or a registered model of --registry")
+    return folder
+
+
 def _write_report(
-    seen: Evaluation, panel: MarketPanel, predictor: MarginCallPredictor, folder: Path, registry: Path | None
-) -> None:
+    seen: Evaluation, panel: MarketPanel, predictor: MarginCallPredictor, folder: Path, registry: Path | None,
+    beside: tuple[Evaluation, MarginCallPredictor] | None, about: Path | None,
+) -> None:  # fmt: skip
     """Write the report, and attach it to the run of the model where that is known."""
     from margincast.cli.inputs import HOME
     from training.registry import Registry as Home
     from training.report import write_report
+    from training.report.document import load_ownership
 
-    page = write_report(seen, panel, predictor, folder)
+    stated = None if about is None else load_ownership(about)
+    page = write_report(seen, panel, predictor, folder, beside, stated)
     note(f"report written to {page}")
     run = predictor.metadata.get("run_id")
     home = Home(registry or HOME)

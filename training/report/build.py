@@ -30,6 +30,7 @@ def build_report(
     panel: MarketPanel,
     predictor: MarginCallPredictor,
     title: str = "How good the forecasts are",
+    beside: tuple[Evaluation, MarginCallPredictor] | None = None,
 ) -> Report:
     """Turn an evaluation into words, figures and tables.
 
@@ -43,6 +44,8 @@ def build_report(
         The model it judged.
     title : str
         Heading.
+    beside : tuple of (Evaluation, MarginCallPredictor), optional
+        Another model, judged on the same accounts.
 
     Returns
     -------
@@ -53,4 +56,6 @@ def build_report(
     simulated = set(panel.source) == {"simulated"}
     warning = "The market is simulated: no number below says anything about a real one." if simulated else ""
     parts = [part(judged) for part in _ORDER]
+    if beside is not None:
+        parts.insert(1, sections.compare(judged, Judged(beside[0], panel, beside[1])))
     return Report(title, sections.about(judged), sections.headline(judged), parts, warning)

@@ -58,10 +58,12 @@ def test_it_opens_without_a_message_or_a_request(page, tmp_path):
 
 
 @pytest.mark.skipif(find_spec("axe_core_python") is None, reason="needs axe-core-python")
-@pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_no_fault(page, tmp_path, dark):
+@pytest.mark.parametrize(("name", "dark"), [("report", False), ("report", True), ("model", False)])
+def test_axe_finds_no_fault(page, tmp_path, name, dark):
     axe = Path(find_spec("axe_core_python").origin).with_name("axe.min.js").read_text(encoding="utf-8")
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
+    text = re.sub(
+        r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.with_stem(name).read_text(encoding="utf-8")
+    )
     text = text.replace("<details>", "<details open>")  # what is folded is judged as well
     script = (
         "axe.run().then(r => { const out = document.createElement('pre'); out.id = 'axe';"

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -11,9 +12,12 @@ import pytest
 
 from models.errors import InputError
 from models.typing import HORIZONS
+from training.evaluate.metrics import log_loss
 from training.report import Report, Section, Table, write_report, write_twins
+from training.report.document import build_document, load_ownership
 from training.report.judged import Judged
 from training.report.page import render_page
+from training.report.sections.compare import compare
 from training.report.sections.decisions import value_of
 from training.report.sections.headline import headline
 
@@ -130,6 +134,44 @@ def test_a_report_on_disk_is_whole(whole, tmp_path):
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == whole.evaluation.metrics
     assert (tmp_path / "out" / "data" / "decomposition.csv").is_file()
     assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_two_models_are_compared_in_pairs(whole):
+    bold = replace(whole.evaluation, p=np.maximum(whole.evaluation.p, 0.5))  # cries wolf
+    section = compare(
+        Judged(whole.evaluation, whole.panel, whole.predictor), Judged(bold, whole.panel, whole.predictor)
+    )
+    rows = {row[0]: row for row in section.figures[0].table.rows}
+    assert all(row[2] > 0 for row in rows.values())  # better for sure at every horizon
+    calls = whole.evaluation.dataset.level == 0
+    y = whole.evaluation.dataset.y[calls][whole.evaluation.dataset.usable[calls]].astype(float)
+    mine, theirs = (e.p[calls][whole.evaluation.dataset.usable[calls]] for e in (whole.evaluation, bold))
+    assert rows["pooled"][1] == pytest.approx(1 - log_loss(mine, y) / log_loss(theirs, y))
+    assert "better than it" in section.words[0]
+    itself = compare(*[Judged(whole.evaluation, whole.panel, whole.predictor)] * 2)
+    assert [row[1:] for row in itself.figures[0].table.rows] == [(0.0, 0.0, 0.0)] * 5
+
+
+def test_models_judged_on_other_accounts_are_not_compared(whole):
+    half = whole.evaluation.dataset.take(np.arange(len(whole.evaluation.dataset)) % 4 < 2)
+    other = replace(whole.evaluation, dataset=half, p=whole.evaluation.p[: len(half)], baselines={})
+    with pytest.raises(InputError, match="both models on the same accounts"):
+        compare(*(Judged(e, whole.panel, whole.predictor) for e in (whole.evaluation, other)))
+
+
+def test_the_document_says_who_answers_and_what_is_missing(whole, tmp_path):
+    path = tmp_path / "about.toml"
+    path.write_text('owner = "Risk <desk>"\nuses = "alerts"\n')
+    document = build_document(whole.evaluation, whole.panel, whole.predictor, load_ownership(path))
+    page = render_page(document)
+    assert "Risk &lt;desk&gt;" in page
+    assert document.warning == "Not stated yet: validator, approver, materiality, next review."
+    names = {section.name for section in document.sections}
+    assert names == {"purpose", "lineage", "design", "benchmarks", "outcomes", "limits", "monitoring", "practice"}
+    assert str(whole.predictor.metadata["data_fingerprint"]) in page
+    path.write_text("boss = 1\n")
+    with pytest.raises(InputError, match=r"about\.boss"):
+        load_ownership(path)
 
 
 def test_value_is_one_for_who_knows_and_zero_for_who_does_not():

@@ -2,6 +2,7 @@
 
 from training.report.sections.alerts import alerts
 from training.report.sections.calibration import calibration
+from training.report.sections.compare import compare
 from training.report.sections.course import course
 from training.report.sections.crashes import crashes
 from training.report.sections.decisions import decisions
@@ -16,6 +17,7 @@ __all__ = [
     "about",
     "alerts",
     "calibration",
+    "compare",
     "course",
     "crashes",
     "decisions",
