@@ -84,6 +84,7 @@ def test_a_logarithmic_axis_always_has_ticks(low, high):
 def test_an_axis_without_values_can_still_be_drawn():
     assert axis_over([np.nan], 0, 1).ticks()
     assert axis_over([0.0], 0, 1, log=True).low > 0
+    assert axis_over([0.0, 0.0], 0, 1, keep=(0.0,)).ticks()  # nothing but zeros
 
 
 @pytest.mark.parametrize("wrong", [(1.0, 1.0, False), (2.0, 1.0, False), (0.0, 1.0, True)])

@@ -133,6 +133,8 @@ def axis_over(
     if log:
         return Axis(low / 1.15, high * 1.15, start, stop, True)
     room = 0.05 * (high - low) or abs(high) * 0.1 or 1.0
+    if low == high:
+        return Axis(low - room, high + room, start, stop)
     return Axis(low if low in keep else low - room, high if high in keep else high + room, start, stop)
 
 
