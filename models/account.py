@@ -129,6 +129,8 @@ def validate_account(account: Account) -> None:
         raise InputError("account_id", account.account_id, "a non-empty name")
     if account.as_of.tzinfo is None:
         raise InputError("as_of", account.as_of.isoformat(), "a time with a zone, for example 2025-03-01T12:00:00Z")
+    if not 1990 <= account.as_of.year < 2200:
+        raise InputError("as_of", account.as_of.isoformat(), "a time between 1990 and 2200")
     model = ruleset_model(account.ruleset)
     if model == "linear" and not is_stable(account.currency):
         raise InputError("currency", account.currency, "a dollar or dollar stable coin (linear margin)")
