@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Literal
 
@@ -35,6 +36,7 @@ from serving.security import Role, need_tenant
 __all__ = ["router"]
 
 router = APIRouter(tags=["accounts"])
+_FIRST, _LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _AT_ONCE = 200
 
 
@@ -46,7 +48,9 @@ _AT_ONCE = 200
 async def get(
     request: Request,
     account_id: Name,
-    as_of: Annotated[AwareDatetime | None, Query(description="What was known and had been said then.")] = None,
+    as_of: Annotated[
+        AwareDatetime | None, Query(description="What was known and had been said then.", ge=_FIRST, lt=_LAST)
+    ] = None,
 ) -> Response:
     """Give the state of an account, and the prediction that was said of it last; its version is the ETag."""
     runtime, tenant = runtime_of(request), need_tenant(request, Role.READ).tenant or ""
