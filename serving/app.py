@@ -126,7 +126,7 @@ def _middleware(runtime: Runtime) -> list[Middleware]:
     settings = runtime.settings
     found = [Middleware(Observe, metrics=runtime.metrics, tracing=runtime.tracing), Middleware(SecurityHeaders)]
     if settings.api_key or runtime.store is not None:
-        found.append(Middleware(Door, directory=runtime.directory))
+        found.append(Middleware(Door, directory=runtime.directory, metrics=runtime.metrics))
     found.append(Middleware(TimeLimit, seconds=settings.timeout_seconds, unlimited=frozenset({"/v1/events"})))
     larger = dict.fromkeys(("/v1/accounts", "/v1/predictions/bulk"), settings.max_bulk_bytes)
     found.append(Middleware(BodyLimit, max_bytes=settings.max_body_bytes, larger=larger))

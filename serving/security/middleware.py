@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.errors import StoreError
-from serving.problems import PROBLEM_TYPE, problem_body
+from serving.asgi import App, Message, Receive, Scope, Send, refuse
+from serving.metrics import Metrics
+from serving.problems import problem_body
 from serving.security.directory import Directory
 from serving.security.limits import Bucket
 
 __all__ = ["Door", "SecurityHeaders"]
 
+Headers = tuple[tuple[bytes, bytes], ...]
 _GUARDED = ("/v1/", "/v2/models", "/v2/repository")
 _POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _HEADERS = (
@@ -31,15 +30,18 @@ class Door:
 
     Parameters
     ----------
-    app : ASGI application
+    app : App
         What is behind it.
     directory : Directory
         Says who asks.
+    metrics : Metrics
+        Count who is turned away.
     """
 
-    def __init__(self, app: ASGIApp, directory: Directory) -> None:
+    def __init__(self, app: App, directory: Directory, metrics: Metrics) -> None:
         self.app = app
         self._directory = directory
+        self._refused = metrics.refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -50,21 +52,28 @@ class Door:
         try:
             found = await self._directory.find(header)
         except StoreError as error:
-            await _refuse(send, 503, error.code, str(error), scope, ((b"retry-after", b"5"),))
+            body = problem_body(503, error.code, str(error), instance=scope["path"])
+            await self._turn_away("store", send, 503, body, ((b"retry-after", b"5"),))
             return
         if found.principal is None:
             detail = "Send 'Authorization: Bearer KEY' with a key that is valid."
-            await _refuse(send, 401, "unauthorized", detail, scope, ((b"www-authenticate", b"Bearer"),))
+            body = problem_body(401, "unauthorized", detail, instance=scope["path"])
+            await self._turn_away("unauthorized", send, 401, body, ((b"www-authenticate", b"Bearer"),))
             return
         scope["principal"] = found.principal
         if found.bucket is not None:
             now = self._directory.monotonic()
             wait = found.bucket.take(now)
             if wait > 0:
-                await _slow_down(send, scope, found.bucket, wait, now)
+                body, more = _too_often(scope, found.bucket, wait, now)
+                await self._turn_away("rate_limit", send, 429, body, more)
                 return
             send = _with_headers(send, found.bucket.headers(now))
         await self.app(scope, receive, send)
+
+    async def _turn_away(self, reason: str, send: Send, status: int, body: bytes, more: Headers) -> None:
+        self._refused.labels(reason).inc()
+        await refuse(send, status, body, more)
 
 
 class SecurityHeaders:
@@ -72,11 +81,11 @@ class SecurityHeaders:
 
     Parameters
     ----------
-    app : ASGI application
+    app : App
         What is behind it. Headers that it sets itself stay: a page with a style of its own says so.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: App) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +105,7 @@ class SecurityHeaders:
 
 
 def _with_headers(send: Send, more: list[tuple[bytes, bytes]]) -> Send:
-    async def limited(message: MutableMapping[str, Any]) -> None:
+    async def limited(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), *more]
         await send(message)
@@ -104,21 +113,8 @@ def _with_headers(send: Send, more: list[tuple[bytes, bytes]]) -> Send:
     return limited
 
 
-async def _slow_down(send: Send, scope: Scope, bucket: Bucket, wait: float, now: int) -> None:
-    detail = f"This key may ask {bucket.rate:g} times a second; try again in {math.ceil(wait)} s."
-    more = ((b"retry-after", b"%d" % math.ceil(wait)), *bucket.headers(now))
-    await _refuse(send, 429, "too_many_requests", detail, scope, more)
-
-
-async def _refuse(
-    send: Callable[[Message], Awaitable[None]],
-    status: int,
-    code: str,
-    detail: str,
-    scope: Scope,
-    more: tuple[tuple[bytes, bytes], ...],
-) -> None:
-    body = problem_body(status, code, detail, instance=scope["path"])
-    headers = [(b"content-type", PROBLEM_TYPE.encode()), (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _too_often(scope: Scope, bucket: Bucket, wait: float, now: int) -> tuple[bytes, Headers]:
+    seconds = math.ceil(wait)
+    detail = f"This key may ask {bucket.rate:g} times a second; try again in {seconds} s."
+    body = problem_body(429, "too_many_requests", detail, instance=scope["path"])
+    return body, ((b"retry-after", b"%d" % seconds), *bucket.headers(now))

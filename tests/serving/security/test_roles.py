@@ -1,6 +1,5 @@
 """Every route asks for a key, a role and, where it is set, patience."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from serving.store import Store
 from tests.serving.client import Client
 from tests.serving.desks import NOW, Desk, account_json, desk_of
 
+ABSENT = "0123456789abcdef"
 ROLES = ("read", "predict", "operate", "admin")
 KEY = {"role": "read", "name": "x"}
 TENANT = {"tenant": "c", "name": "c"}
@@ -30,11 +30,22 @@ ROUTES = [
     ("GET", "/v1/accounts/desk-7/predictions", None, "read", False),
     ("DELETE", "/v1/accounts/desk-7", None, "operate", False),
     ("POST", "/v1/market/bars", {"bars": []}, "operate", True),
+    ("GET", "/v1/events?after=-1", None, "read", False),
+    ("GET", "/v1/alerts", None, "read", False),
+    ("POST", "/v1/alerts/alert-1/acknowledge", None, "predict", False),
+    ("GET", "/v1/settings/alerts", None, "read", False),
+    ("PUT", "/v1/settings/alerts", {}, "operate", False),
+    ("POST", "/v1/webhooks", {}, "operate", False),
+    ("GET", "/v1/webhooks", None, "read", False),
+    ("DELETE", "/v1/webhooks/hook-1", None, "operate", False),
+    ("POST", "/v1/webhooks/hook-1/test", None, "operate", False),
+    ("POST", "/v1/webhooks/hook-1/retry", None, "operate", False),
+    ("GET", "/v1/webhooks/hook-1/deliveries", None, "read", False),
     ("GET", "/v1/ledger/calibration", None, "read", False),
     ("GET", "/v1/ledger/heads", None, "read", False),
     ("POST", "/v1/keys", KEY, "admin", False),
     ("GET", "/v1/keys", None, "admin", False),
-    ("DELETE", "/v1/keys/0123456789abcdef", None, "admin", False),
+    ("DELETE", f"/v1/keys/{ABSENT}", None, "admin", False),
     ("GET", "/v1/audit", None, "admin", False),
     ("POST", "/v1/tenants", TENANT, "admin", True),
     ("GET", "/v1/tenants", None, "admin", True),
@@ -44,8 +55,19 @@ ROUTES = [
 def test_every_route_is_in_the_table(desk: Desk) -> None:
     paths = desk.client.get("/openapi.json").json()["paths"]
     there = {(m.upper(), p) for p, methods in paths.items() for m in methods if p.startswith("/v1/")}
-    named = {(m, re.sub(r"/keys/[^/]+", "/keys/{key_id}", re.sub(r"desk-7", "{account_id}", p))) for m, p, *_ in ROUTES}
+    named = {(method, _template(path)) for method, path, *_ in ROUTES}
     assert there == named
+
+
+def _template(path: str) -> str:
+    for given, name in (
+        ("desk-7", "account_id"),
+        ("alert-1", "alert_id"),
+        ("hook-1", "webhook_id"),
+        (ABSENT, "key_id"),
+    ):
+        path = path.replace(given, f"{{{name}}}")
+    return path.partition("?")[0]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
