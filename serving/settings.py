@@ -120,6 +120,13 @@ class Settings:
         Most bars in one request, in [1, 1000000].
     max_streams : int
         Most streams of events at a time, in [0, 100000].
+    stream_url : Secret
+        NATS server with JetStream, ``nats://HOST:4222`` (extra ``stream``): bars come in, events go out, and processes
+        share the work of a round; empty: none.
+    stream_prefix : str
+        First word of its subjects, and name of its streams: letters, digits, dashes.
+    stream_ack_seconds : float
+        After how long another process takes over what one began and did not finish, in [1, 3600].
     webhook_private : bool
         Whether webhooks may lead to private addresses and over plain HTTP; for tests, and targets of one's own.
     webhook_timeout_seconds : float
@@ -177,6 +184,9 @@ class Settings:
     live_seconds: float = 1.0
     max_bars: int = 10_000
     max_streams: int = 200
+    stream_url: Secret = field(default_factory=Secret)
+    stream_prefix: str = "margincast"
+    stream_ack_seconds: float = 30.0
     webhook_private: bool = False
     webhook_timeout_seconds: float = 10.0
     webhook_attempts: int = 8
@@ -229,6 +239,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "live_seconds": (0, 3600),
     "max_bars": (1, 1_000_000),
     "max_streams": (0, 100_000),
+    "stream_ack_seconds": (1, 3600),
     "webhook_timeout_seconds": (0.05, 300),
     "webhook_attempts": (1, 100),
     "webhook_first_seconds": (0.01, 3600),

@@ -52,7 +52,7 @@ class Published:
     features : ndarray, shape (A, F)
         Market features at its end.
     seq : int
-        The newest stored bar that it may hold; 0 where it holds none.
+        The newest stored bar that it shows, the same in every process; 0 where it shows none.
     late : bool
         Whether it changes bars that an earlier one showed.
     """
@@ -94,11 +94,13 @@ class LiveMarket:
     def __init__(self, base: MarketPanel, history_bars: int, grace_ns: int) -> None:
         self.assets = base.assets
         self.step = base.step
-        self.seq = 0
+        self.seq = 0  # the newest bar that was taken
+        self.shown_seq = 0  # the newest one that is shown
         self._row = {asset: i for i, asset in enumerate(base.assets)}
         self._grace = grace_ns
         self._buffer = PanelBuffer(base, history_bars)
         self._waiting: dict[int, int] = {}
+        self._waiting_seq: dict[int, int] = {}
         self._came = np.full(len(base.assets), -1, np.int64)  # newest bar of each asset, counted from the epoch
         for i in range(len(base.assets)):
             there = np.flatnonzero(np.isfinite(base.close[i]))
@@ -132,12 +134,14 @@ class LiveMarket:
             if row is None or index < self._buffer.first:
                 continue
             if index < self._buffer.next:
+                self.shown_seq = max(self.shown_seq, bar.seq)
                 before = self._buffer.get(row, index)
                 if before is not None and np.array_equal(before, bar.values, equal_nan=True):
                     continue
                 self._late = True
             else:
                 self._waiting.setdefault(index, bar.received_ns)
+                self._waiting_seq[index] = max(bar.seq, self._waiting_seq.get(index, 0))
             self._buffer.put(row, index, bar.values)
             self._came[row] = max(self._came[row], index)
 
@@ -179,10 +183,12 @@ class LiveMarket:
         before = self._buffer.next
         if ready:
             self._buffer.show_until(max(ready))
-        self._waiting = {i: came for i, came in self._waiting.items() if i >= self._buffer.next}
+        for index in [i for i in self._waiting if i < self._buffer.next]:
+            del self._waiting[index]
+            self.shown_seq = max(self.shown_seq, self._waiting_seq.pop(index))
         panel = self._buffer.panel()
         self._features = self._rebuild() if late else self._advance(panel, before)
-        return Published(panel, self._features, self.seq, late)
+        return Published(panel, self._features, self.shown_seq, late)
 
     def now_shown(self) -> Published:
         """Give the market as it is shown now.
@@ -192,7 +198,7 @@ class LiveMarket:
         Published
             Of all bars that are shown.
         """
-        return Published(self._buffer.panel(), self._features, self.seq, False)
+        return Published(self._buffer.panel(), self._features, self.shown_seq, False)
 
     def age_minutes(self, now: int) -> dict[str, float]:
         """Minutes since the close of the newest bar of each asset; infinite where there was none.

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, update
 
-from features.answer import Forecast
+from features.answer import Forecast, empty_forecast
 from features.forecast import Moment
 from models.book import Book
 from models.margin.levels import margin_levels
@@ -228,6 +228,8 @@ class Scorer:
         return alert_rules(connection, kept.tenant), known
 
     def _compute(self, book: Book, moment: Moment, rules: AlertRules) -> tuple[Forecast, list[Measure]]:
+        if not len(book):
+            return empty_forecast(0, False), []
         seen = moment.outlook(book, num_threads=self._threads)
         return seen, measure(seen, margin_levels(moment.valued(book), moment.price), rules)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
@@ -30,6 +31,7 @@ from serving.store import Store
 from serving.store.tables import shards, tenants
 
 if TYPE_CHECKING:
+    from serving.live.stream import Stream
     from serving.runtime import Runtime
 
 __all__ = ["Live", "Spread"]
@@ -40,6 +42,10 @@ _SECOND = 1_000_000_000
 
 class Spread(Protocol):
     """Shares the shards of a round out among processes."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached now."""
 
     def spread(self, jobs: Sequence[tuple[str, int]], view: View) -> bool:
         """Hand the jobs over; False where that is not possible now and they must be done here."""
@@ -71,6 +77,9 @@ class Live:
         self._market: LiveMarket | None = None
         self._built: WeakKeyDictionary[Engine, LiveMarket] = WeakKeyDictionary()
         self._scored: View | None = None
+        self._handed: View | None = None
+        self._handed_at = 0.0
+        self._stream: Stream | None = None
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._pool = ThreadPoolExecutor(runtime.settings.threads, "margincast-round")
@@ -102,11 +111,23 @@ class Live:
             self._thread = threading.Thread(target=self._loop, name="margincast-live", daemon=True)
             self._thread.start()
             tasks.append(loop.create_task(self.deliverer.loop(stopping)))
+            if self.runtime.settings.stream_url:
+                self._join_stream()
         return tasks
+
+    def _join_stream(self) -> None:
+        from serving.live.stream import Stream
+
+        self._stream = Stream(self, self.runtime.settings)
+        self.spread = self._stream
+        self.after_round(self._stream.nudge)
+        self._stream.start()
 
     def close(self) -> None:
         """Stop after what is under way."""
         self._wake.set()
+        if self._stream is not None:
+            self._stream.close()
         if self._thread is not None:
             self._thread.join(10.0)
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -147,7 +168,7 @@ class Live:
             if market is not None:
                 self._market = market
             if self._market is not None:
-                self.view = View(engine.newest, self._market.seq, engine.model.version)
+                self.view = View(engine.newest, self._market.shown_seq, engine.model.version)
         self._wake.set()
 
     def ingest(self, bars: Sequence[Bar], source: str) -> BarReport:
@@ -227,18 +248,76 @@ class Live:
         view = self.view
         if view is None or view is self._scored:
             return True
-        jobs = self.jobs()
-        done = self.spread is not None and self.spread.spread(jobs, view)
-        done = done or all(list(self._pool.map(lambda job: self._try(job[0], job[1], view), jobs)))
+        if self.spread is not None and self.spread.connected:
+            jobs = self.jobs(view)
+            if not jobs:
+                self._scored = view
+                return True
+            if self._hand_over(jobs, view):  # where the broker is lost on the way they are done here
+                return False
+        done = all(list(self._pool.map(lambda job: self._try(job[0], job[1], view), self.jobs(view))))
         if done:
             self._scored = view
         return done
 
-    def jobs(self) -> list[tuple[str, int]]:
-        """Name every shard of every tenant that is not disabled."""
+    def _hand_over(self, jobs: Sequence[tuple[str, int]], view: View) -> bool:
+        """Let whoever takes them do the jobs; those that nobody did in time are handed over again."""
+        late = time.monotonic() - self._handed_at > self.runtime.settings.stream_ack_seconds
+        if view is not self._handed or late:
+            if self.spread is None or not self.spread.spread(jobs, view):
+                return False
+            self._handed, self._handed_at = view, time.monotonic()
+        return True
+
+    def jobs(self, view: View | None = None) -> list[tuple[str, int]]:
+        """Name the shards of every tenant that is not disabled.
+
+        Parameters
+        ----------
+        view : View, optional
+            Only those that were not scored on this market or a later one.
+
+        Returns
+        -------
+        list of (str, int)
+            Tenant and shard.
+        """
         wanted = select(shards.c.tenant_id, shards.c.shard).join(tenants, tenants.c.id == shards.c.tenant_id)
         wanted = wanted.where(tenants.c.disabled_ns.is_(None)).order_by(shards.c.shard, shards.c.tenant_id)
+        if view is not None:
+            close, seq = shards.c.scored_close_ns, shards.c.scored_market_seq
+            later = (close == view.moment.as_of) & (seq >= view.seq)
+            wanted = wanted.where(close.is_(None) | ~((close > view.moment.as_of) | later))
         return [(row.tenant_id, row.shard) for row in self.store.query(lambda c: c.execute(wanted).all())]
+
+    def score_for(self, tenant: str, shard: int, close_ns: int, seq: int) -> bool:
+        """Score a shard for whoever handed it over, on the market named or a later one.
+
+        Parameters
+        ----------
+        tenant : str
+            Whose accounts.
+        shard : int
+            The shard.
+        close_ns, seq : int
+            The market.
+
+        Returns
+        -------
+        bool
+            False where this process cannot know that market yet.
+        """
+        if not self._knows(close_ns, seq):
+            self.catch_up(close_ns)
+        view = self.view
+        if view is None or not self._knows(close_ns, seq):
+            return False
+        self.score(tenant, shard, view)
+        return True
+
+    def _knows(self, close_ns: int, seq: int) -> bool:
+        view = self.view
+        return view is not None and (view.moment.as_of, view.seq) >= (close_ns, seq)
 
     def score(self, tenant: str, shard: int, view: View) -> Outcome:
         """Score one shard, count it, and pass on what was told.

@@ -60,7 +60,8 @@ def test_any_interleaving_gives_the_moment_of_the_full_panel(prior: PriorModel, 
         np.testing.assert_array_equal(getattr(shown.panel, name), getattr(WHOLE, name))
     np.testing.assert_allclose(shown.features, market_row(WHOLE), rtol=1e-9, atol=1e-9)
     ours, whole = (moment_at(p, WHOLE.end, prior, None) for p in (shown.panel, WHOLE))
-    assert (ours.as_of, shown.seq) == (whole.as_of, seq)
+    assert ours.as_of == whole.as_of
+    assert live.seq == shown.seq == seq
     for name in ("price", "closed", "implied"):
         np.testing.assert_allclose(getattr(ours, name), getattr(whole, name), rtol=1e-9)
     np.testing.assert_allclose(ours.state.sigma, whole.state.sigma, rtol=1e-9)
@@ -114,6 +115,18 @@ def test_bars_that_change_nothing_publish_nothing() -> None:
     assert live.publish(WHOLE.end + 10 * GRACE) is None
     assert live.seq == 9
     assert live.get("WAT", WHOLE.end) is None
+
+
+def test_the_number_of_a_market_does_not_count_bars_that_wait() -> None:
+    """Two processes that have read to different places name the same market alike."""
+    first = WHOLE.n_bars - NEW
+    one, other = (LiveMarket(BASE, WHOLE.n_bars, GRACE) for _ in range(2))
+    bars = [bar(a, first, seq=a + 1) for a in range(3)]
+    one.put(bars)
+    other.put([*bars, bar(0, first + 1, seq=4)])
+    shown = [market.publish(now=0) for market in (one, other)]
+    assert [s.seq for s in shown if s is not None] == [3, 3]
+    assert (one.seq, other.seq) == (3, 4)
 
 
 def test_ages_are_of_each_asset_and_count_bars_that_wait() -> None:
