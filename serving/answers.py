@@ -35,8 +35,9 @@ def account_predictions(moment: Moment, book: Book, seen: Forecast) -> list[Acco
     states, at = seen.state.tolist(), when(moment.as_of)
     table = seen.table().tolist()
     ages, bits = seen.age_minutes.tolist(), seen.flags.tolist()
-    inputs = described(seen)
-    times = [when(ns) for ns in book.as_of.tolist()]
+    inputs, flags = described(seen), {b: flag_names(b) for b in set(bits)}
+    as_of = book.as_of.tolist()
+    times = {ns: when(ns) for ns in set(as_of)}
     why = explanations(seen.explanation, len(book))
     found: list[AccountPrediction | None] = []
     for i in range(len(book)):
@@ -44,7 +45,7 @@ def account_predictions(moment: Moment, book: Book, seen: Forecast) -> list[Acco
             found.append(None)
             continue
         lines = [Row(h, *line) for h, line in zip(HORIZONS, table[i], strict=True)]
-        head = (book.account_id[i], times[i], at, ages[i], STATES[states[i]], flag_names(bits[i]))
+        head = (book.account_id[i], times[as_of[i]], at, ages[i], STATES[states[i]], flags[bits[i]])
         found.append(AccountPrediction(*head, lines, *inputs[i], why[i]))
     return found
 

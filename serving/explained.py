@@ -28,11 +28,11 @@ def described(seen: Forecast) -> list[tuple[str, list[str], bool, float | None, 
     list of tuple
         One an account: source, reasons, novel, novelty, unusual features.
     """
-    out = []
-    for bits, score, columns in zip(seen.flags.tolist(), seen.novelty.tolist(), seen.unusual.tolist(), strict=True):
-        novel = bool(bits & BIT["novel"])
-        names = [FEATURE_NAMES[i] for i in columns if i >= 0] if novel else []
-        out.append((*source_of(bits), novel, score if score == score else None, names))
+    out, flags, odd = [], seen.flags.tolist(), seen.unusual
+    who = {bits: (*source_of(bits), bool(bits & BIT["novel"])) for bits in set(flags)}
+    for i, (bits, score) in enumerate(zip(flags, seen.novelty.tolist(), strict=True)):
+        names = [FEATURE_NAMES[j] for j in odd[i].tolist() if j >= 0] if who[bits][2] else []
+        out.append((*who[bits], score if score == score else None, names))
     return out
 
 

@@ -80,7 +80,7 @@ def test_a_batch_keeps_its_good_rows(client: Client, request_json: dict[str, Any
         request_json
         | {"account_id": "symbol", "positions": [{"symbol": "XYZ/USDT:USDT", "quantity": 1, "entry_price": 1}]},
         request_json | {"account_id": "negative", "collateral": [{"asset": "BTC", "quantity": -1}]},
-        request_json | {"account_id": "future", "as_of": "2999-01-01T00:00:00Z"},
+        request_json | {"account_id": "future", "as_of": "2150-01-01T00:00:00Z"},
         request_json | {"account_id": "naive", "as_of": "2022-01-01T00:00:00"},
         request_json | {"account_id": "rules", "ruleset": "nowhere"},
         request_json | {"account_id": "extra", "leverage": 3},
