@@ -26,7 +26,7 @@ from serving.metrics import Metrics
 from serving.model_source import Model
 from serving.problems import ProblemError
 from serving.schemas import ModelList, Ready
-from serving.security.directory import Directory
+from serving.security.directory import Directory, Tokens
 from serving.security.limits import Limiter
 from serving.settings import Settings
 from serving.state import MarketFiles
@@ -81,7 +81,8 @@ class Runtime:
         self._io = ThreadPoolExecutor(settings.database_pool, "margincast-io")
         limiter = Limiter(settings.rate_limit, settings.rate_burst)
         key = settings.api_key.reveal()
-        self.directory = Directory(store, key, limiter, clock, time.monotonic_ns, self.io)
+        tokens = None if store is None else _tokens(settings, store, clock)
+        self.directory = Directory(store, key, limiter, clock, time.monotonic_ns, self.io, tokens)
         self.stopping = threading.Event()
         self.problem = "the market is not loaded yet"
         self._files = MarketFiles(settings, self.model.assets)
@@ -315,6 +316,17 @@ class Runtime:
             self.metrics.market_age.set((now - moment.as_of) / 1e9)
             for asset, closed in zip(moment.assets, moment.closed.tolist(), strict=True):
                 self.metrics.asset_age.labels(asset).set((now - closed) / 1e9)
+
+
+def _tokens(settings: Settings, store: Store, clock: Callable[[], int]) -> Tokens | None:
+    """Whoever else says who asks: an issuer of tokens, where one is set."""
+    if not settings.oidc_issuer:
+        return None
+    from serving.security.oidc import open_tokens
+
+    claims = (settings.oidc_role_claim, settings.oidc_tenant_claim)
+    given = (settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks)
+    return open_tokens(store, *given, claims, (clock, time.monotonic_ns))
 
 
 def build_runtime(settings: Settings, clock: Callable[[], int] | None = None) -> Runtime:

@@ -93,6 +93,14 @@ class Settings:
         Largest body of accounts to register, in [1024, 2**31].
     max_bulk_accounts : int
         Most accounts to register in one request, in [1, 1_000_000].
+    oidc_issuer : str
+        Issuer of OpenID Connect tokens that are taken beside keys (extra ``oidc``); empty: none.
+    oidc_audience : str
+        What their claim ``aud`` must name.
+    oidc_jwks : str
+        Where the issuer's keys are: an https address or a file with a JSON Web Key Set.
+    oidc_role_claim, oidc_tenant_claim : str
+        Claims that name the role and the tenant.
     rate_limit : float
         Requests a second of one key and process, in [0, 1e6]; 0: no limit.
     rate_burst : float
@@ -171,6 +179,11 @@ class Settings:
     max_accounts: int = 20_000
     max_bulk_bytes: int = 128 * 1024 * 1024
     max_bulk_accounts: int = 100_000
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+    oidc_jwks: str = ""
+    oidc_role_claim: str = "margincast_role"
+    oidc_tenant_claim: str = "margincast_tenant"
     rate_limit: float = 0.0
     rate_burst: float = 100.0
     timeout_seconds: float = 30.0
