@@ -75,6 +75,15 @@ def test_probabilities_are_coherent(market: MarketPanel, predictor: MarginCallPr
     assert (seen.flags == 0).all()
 
 
+def test_both_levels_at_once_are_those_of_the_whole_answer(market: MarketPanel, predictor: MarginCallPredictor) -> None:
+    book = _book(market, UNTIL + 50, 0.03, 0.06, 0.2)
+    for model in (predictor, None):
+        moment = moment_at(market, int(book.as_of[0]), predictor.prior, model)
+        seen, whole = moment.p_levels(moment.valued(book)), moment.outlook(book)
+        np.testing.assert_allclose(seen[0], whole.p_call, rtol=1e-12)
+        np.testing.assert_allclose(seen[1], whole.p_liquidation, rtol=1e-12)
+
+
 def test_nothing_after_the_instant_is_read(market: MarketPanel, predictor: MarginCallPredictor) -> None:
     row = 3000
     one = forecast(_book(market, row, 0.1, 0.05), market, predictor)
