@@ -266,7 +266,10 @@ async def _connection(target: Target, end: float, times: list[float]) -> None:
             begun = time.perf_counter()
             if begun >= end:
                 return
-            await _ask(target, reader, writer)
+            try:
+                await _ask(target, reader, writer)
+            except asyncio.IncompleteReadError:
+                raise RuntimeError(f"{target.name}: the server closed the connection") from None
             times.append(time.perf_counter() - begun)
     finally:
         writer.close()
