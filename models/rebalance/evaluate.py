@@ -109,7 +109,7 @@ class Evaluator:
             In the order of `accounts`.
         """
         m = len(accounts)
-        book, failures = self._book(accounts)
+        book, failures = self.book(accounts)
         rows = np.setdiff1d(np.arange(m), np.array([f.row for f in failures], np.int64))
         p, level = np.full((m, len(HORIZONS)), np.nan), np.full((m, 6), np.nan)
         gap, state = np.full(m, np.nan), np.full(m, -1, np.int64)
@@ -123,7 +123,8 @@ class Evaluator:
             p[rows] = self._probability(book, state[rows])
         return Evaluation(p, level, gap, state, tuple(failures))
 
-    def _book(self, accounts: Sequence[Account]) -> tuple[Book, list[Failure]]:
+    def book(self, accounts: Sequence[Account]) -> tuple[Book, list[Failure]]:
+        """Give accounts as a book without sheets, and those that cannot be one."""
         if self.maker is not None and len(accounts) <= _FEW:
             try:
                 return self.maker(accounts), []

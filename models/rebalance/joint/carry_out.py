@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 
 from models.account import Account
-from models.book import Book
 from models.margin.levels import STATES, margin_levels
 from models.rebalance.balances import changed
 from models.rebalance.effects import apply_move
@@ -137,7 +136,7 @@ def worse_in_scenarios(
     both = [*before, *after]
     owner = np.concatenate([rows, rows])
     worse = np.zeros(len(before), np.bool_)
-    plain, _ = Book.from_accounts(both, evaluate.assets)
+    plain, _ = evaluate.book(both)
     for factor in factors:
         shifted = replace(evaluate, prices=evaluate.prices * factor)
         book = shifted.valued_at(plain, both, owner)

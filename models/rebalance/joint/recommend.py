@@ -11,7 +11,6 @@ from datetime import datetime
 import numpy as np
 
 from models.account import Account
-from models.book import Book
 from models.book_small import BookMaker
 from models.errors import Failure
 from models.margin.levels import STATES
@@ -311,7 +310,7 @@ class DeskRun:
         mine = np.isin(self.network.arcs.account, chosen)
         rows, out = np.flatnonzero(mine), np.where(mine, 0.0, amount)
         left = max(0.5 * (end - time.monotonic()), 0.02 * time_limit) if time_limit > 0 else 0.0
-        out[rows] = solve(problem.among(chosen, rows, out), left, gap).amount
+        out[rows] = solve(problem.among(chosen, rows, out), left, gap, shadow=False).amount
         return out
 
     def _worse(self, after: Sequence[Account], seen: Evaluation) -> tuple[set[int], int]:
@@ -336,7 +335,7 @@ class DeskRun:
     def _held(self, accounts: Sequence[Account]) -> IntArray:
         """Assets that some accounts depend on."""
         names = {item.asset for account in accounts for item in account.collateral}
-        book, _ = Book.from_accounts(accounts, self.evaluate.assets)
+        book, _ = self.evaluate.book(accounts)
         used = np.array([a in names for a in self.evaluate.assets], np.bool_)
         used[book.arrays.leg_asset] = True
         if book.blocks is not None:

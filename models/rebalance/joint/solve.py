@@ -72,7 +72,13 @@ class Solution:
         return max(self.cost - self.bound, 0.0) / max(abs(self.cost), 1e-9)
 
 
-def solve(problem: DeskProblem, time_limit: float, gap: float, clock: Callable[[], float] = time.monotonic) -> Solution:
+def solve(
+    problem: DeskProblem,
+    time_limit: float,
+    gap: float,
+    clock: Callable[[], float] = time.monotonic,
+    shadow: bool = True,
+) -> Solution:
     """Find the amounts.
 
     Parameters
@@ -85,6 +91,8 @@ def solve(problem: DeskProblem, time_limit: float, gap: float, clock: Callable[[
         Relative distance to the bound that is good enough.
     clock : callable
         Seconds, for the limit.
+    shadow : bool
+        Whether shadow prices are asked for.
 
     Returns
     -------
@@ -106,7 +114,7 @@ def solve(problem: DeskProblem, time_limit: float, gap: float, clock: Callable[[
     found = _solved(part, end, gap, clock) if time_limit > 0 else _scored(part, greedy(part), -np.inf, "greedy")
     amount = np.zeros(len(problem.arcs))
     amount[rows] = found.amount
-    return replace(found, amount=amount, shadow=_shadow(problem, amount) if time_limit > 0 else {})
+    return replace(found, amount=amount, shadow=_shadow(problem, amount) if shadow and time_limit > 0 else {})
 
 
 def solve_plainly(problem: DeskProblem, time_limit: float, gap: float) -> Solution:
