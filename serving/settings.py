@@ -135,6 +135,14 @@ class Settings:
         First word of its subjects, and name of its streams: letters, digits, dashes.
     stream_ack_seconds : float
         After how long another process takes over what one began and did not finish, in [1, 3600].
+    poll_exchange : str
+        A ccxt exchange that is asked for closed bars, for example ``binanceusdm`` (extra ``exchange``); empty: none.
+    poll_symbols : tuple of str
+        Its unified symbols, one for each asset, for example ``BTC/USDT:USDT``.
+    poll_seconds : float
+        Pause between two questions, in [1, 86400].
+    silence_minutes : float
+        Age of the newest bar beyond which every desk is alerted that the market is silent, in [0, 1000000]; 0: never.
     webhook_private : bool
         Whether webhooks may lead to private addresses and over plain HTTP; for tests, and targets of one's own.
     webhook_timeout_seconds : float
@@ -200,6 +208,10 @@ class Settings:
     stream_url: Secret = field(default_factory=Secret)
     stream_prefix: str = "margincast"
     stream_ack_seconds: float = 30.0
+    poll_exchange: str = ""
+    poll_symbols: tuple[str, ...] = ()
+    poll_seconds: float = 30.0
+    silence_minutes: float = 180.0
     webhook_private: bool = False
     webhook_timeout_seconds: float = 10.0
     webhook_attempts: int = 8
@@ -253,6 +265,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "max_bars": (1, 1_000_000),
     "max_streams": (0, 100_000),
     "stream_ack_seconds": (1, 3600),
+    "poll_seconds": (1, 86_400),
+    "silence_minutes": (0, 1_000_000),
     "webhook_timeout_seconds": (0.05, 300),
     "webhook_attempts": (1, 100),
     "webhook_first_seconds": (0.01, 3600),

@@ -16,7 +16,7 @@ from features.sources.tables import atomic_path
 from features.sources.times import Instant, bar_minutes, bar_name, to_ns
 from models.errors import InputError
 
-__all__ = ["fetch_exchange"]
+__all__ = ["fetch_exchange", "open_exchange"]
 
 PAGE: Final = 1000
 RESTS: Final = (1.0, 2.0, 4.0)
@@ -71,7 +71,7 @@ def fetch_exchange(
         raise InputError("symbols", list(symbols), "one or more ccxt unified symbols, for example BTC/USDT:USDT")
     if kind not in KINDS:
         raise InputError("kind", kind, f"one of {', '.join(KINDS)}")
-    client = _client(exchange) if isinstance(exchange, str) else exchange
+    client = open_exchange(exchange) if isinstance(exchange, str) else exchange
     now = int(client.milliseconds())
     stop = min(now, to_ns(end, "end") // _MS) if end is not None else now
     begin = to_ns(start, "start") // _MS if start is not None else stop - 30 * 86_400_000
@@ -92,7 +92,24 @@ def fetch_exchange(
     return rows
 
 
-def _client(name: str) -> Any:
+def open_exchange(name: str) -> Any:
+    """Make a client of an exchange.
+
+    Parameters
+    ----------
+    name : str
+        Name of a ccxt exchange, for example ``"binanceusdm"``.
+
+    Returns
+    -------
+    ccxt.Exchange
+        It keeps to the exchange's rate limit.
+
+    Raises
+    ------
+    InputError
+        If ccxt is not there, or there is no such exchange.
+    """
     try:
         import ccxt
     except ImportError:

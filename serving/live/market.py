@@ -216,6 +216,12 @@ class LiveMarket:
         closes = zip(self.assets, self._came.tolist(), strict=True)
         return {a: (now - (i + 1) * self.step) / MINUTE_NS if i >= 0 else np.inf for a, i in closes}
 
+    def newest_close(self) -> dict[str, int]:
+        """Close of the newest bar of each asset, nanoseconds; of the oldest bar in memory where there is none."""
+        oldest = self._buffer.first * self.step
+        closes = zip(self.assets, self._came.tolist(), strict=True)
+        return {asset: (i + 1) * self.step if i >= 0 else oldest for asset, i in closes}
+
     def _complete(self, index: int) -> bool:
         """Whether every asset that is alive has brought this bar: one seen within the day before it."""
         alive = self._came >= index - DAY_NS // self.step

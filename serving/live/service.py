@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, select
 
 from features.forecast import moment_at
+from features.sources.exchange import open_exchange
 from models.errors import MargincastError
 from models.market import MarketPanel
 from models.typing import DAY_NS
@@ -23,7 +24,9 @@ from serving.live.bars import Bar, BarReport, BarRules
 from serving.live.events import EventHub
 from serving.live.feed import bars_after, bars_now, store_bars
 from serving.live.market import LiveMarket, Published
+from serving.live.poll import Poller
 from serving.live.scoring import Outcome, Scored, Scorer, View
+from serving.live.silence import tell_silence
 from serving.live.webhooks import Deliverer, Targets
 from serving.live.webhooks.deliver import Backoff
 from serving.model_source import Model
@@ -38,6 +41,7 @@ __all__ = ["Live", "Spread"]
 
 _log = logging.getLogger("margincast.serving.live")
 _SECOND = 1_000_000_000
+_SILENCE_SECONDS = 10.0
 
 
 class Spread(Protocol):
@@ -113,6 +117,10 @@ class Live:
             tasks.append(loop.create_task(self.deliverer.loop(stopping)))
             if self.runtime.settings.stream_url:
                 self._join_stream()
+            if self.runtime.settings.poll_exchange:
+                client = open_exchange(self.runtime.settings.poll_exchange)
+                poller = Poller(client, self.runtime.settings.poll_symbols, self)
+                tasks.append(loop.create_task(self._poll_on(poller)))
         return tasks
 
     def _join_stream(self) -> None:
@@ -122,6 +130,45 @@ class Live:
         self.spread = self._stream
         self.after_round(self._stream.nudge)
         self._stream.start()
+
+    def poll(self, poller: Poller) -> int:
+        """Ask an exchange for the bars that closed since.
+
+        Parameters
+        ----------
+        poller : Poller
+            Who asks.
+
+        Returns
+        -------
+        int
+            How many bars were new; 0 while there is no market.
+        """
+        with self.lock:
+            if self._market is None:
+                return 0
+            newest, panel = self._market.newest_close(), self.runtime.engine.panel
+        sources = dict(zip(panel.assets, panel.source, strict=True))
+        return poller.poll(newest, sources, panel.step, self.runtime.clock())
+
+    def watch_silence(self) -> int:
+        """Tell desks that the market is silent, or no longer; how many were told something."""
+        limit, view = self.runtime.settings.silence_minutes, self.view
+        if limit <= 0 or view is None:
+            return 0
+        told = tell_silence(self.store, view, limit, self.runtime.clock())
+        if told:
+            self.told()
+        return told
+
+    async def _poll_on(self, poller: Poller) -> None:
+        """Ask for ever."""
+        while not self.runtime.stopping.is_set():
+            try:
+                await self.runtime.io(lambda: self.poll(poller))
+            except MargincastError as error:
+                _log.warning("no bars from the exchange, asked again: %s", error)
+            await asyncio.sleep(self.runtime.settings.poll_seconds)
 
     def close(self) -> None:
         """Stop after what is under way."""
@@ -402,7 +449,7 @@ class Live:
         return True
 
     def _loop(self) -> None:
-        pause = self.runtime.settings.live_seconds
+        pause, looked = self.runtime.settings.live_seconds, time.monotonic()
         while not self.runtime.stopping.is_set():
             self._wake.wait(pause)
             self._wake.clear()
@@ -410,6 +457,9 @@ class Live:
                 return
             try:
                 self.step()
+                if time.monotonic() - looked > _SILENCE_SECONDS:
+                    self.watch_silence()
+                    looked = time.monotonic()
             except MargincastError as error:
                 _log.warning("no step of the live market, it is tried again: %s", error)
             except Exception:

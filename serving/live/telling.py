@@ -307,6 +307,7 @@ def _words(scene: Scene, one: Raised) -> dict[str, Any]:
 
 
 def _message(name: str, one: Raised) -> str:
+    name = name or "the market"
     if not one.level:
         return f"{name}: {one.kind} is over"
     return f"{name}: {_TEXTS[one.kind](one)}"

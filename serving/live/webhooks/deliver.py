@@ -181,6 +181,8 @@ class Deliverer:
 
     def _claim(self, connection: Connection, now: int) -> list[Due]:
         c = deliveries.c
+        backlog = select(func.count()).select_from(deliveries).where(c.status == "pending")
+        self._metrics.delivery_backlog.set(connection.execute(backlog).scalar_one())
         place = func.row_number().over(partition_by=c.webhook_id, order_by=(c.next_ns, c.id)).label("place")
         waiting = select(c.id, c.next_ns, place).where(c.status == "pending", c.next_ns <= now).subquery()
         wanted = select(waiting).where(waiting.c.place <= _EACH).order_by(waiting.c.next_ns).limit(_ALL)
