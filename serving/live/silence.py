@@ -46,8 +46,7 @@ def tell_silence(store: Store, view: View, limit_minutes: float, now_ns: int) ->
     silent = set(store.query(_silent))
     changed = [name for name in names if (name in silent) != (age > limit_minutes)]
     for name in changed:
-        work = partial(_tell, store, name, view, age, limit_minutes, now_ns)
-        store.run(work, idempotent=True)
+        store.run(partial(_tell, store, name, view, age, limit_minutes, now_ns), idempotent=True)
     return len(changed)
 
 
@@ -56,7 +55,7 @@ def _silent(connection: Connection) -> list[str]:
     return list(connection.execute(select(c.tenant_id).where(c.account_id == MARKET, c.kind == "stale")).scalars())
 
 
-def _tell(store: Store, connection: Connection, tenant: str, view: View, age: float, limit: float, now_ns: int) -> None:
+def _tell(store: Store, tenant: str, view: View, age: float, limit: float, now_ns: int, connection: Connection) -> None:
     store.next_events(connection, tenant, 0)  # the lock: two processes tell it once
     c = alert_states.c
     own = (c.tenant_id == tenant) & (c.account_id == MARKET) & (c.kind == "stale")
@@ -65,7 +64,7 @@ def _tell(store: Store, connection: Connection, tenant: str, view: View, age: fl
     if (standing is not None) == (age > limit):
         return
     level = 0 if standing else 3
-    ident = standing or alert_id(tenant, MARKET, "stale", level, close, view.seq)
+    ident = standing or alert_id(tenant, MARKET, "stale", level, close, view.seq, now_ns)
     raised = [Raised(0, "stale", level, ident, "", age, limit)]
     unknown = np.full((1, len(HORIZONS)), np.nan)
     scene = Scene(tenant, close, now_ns, view.model_version, [MARKET], unknown)
