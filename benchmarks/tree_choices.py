@@ -115,7 +115,7 @@ def cells(folds: list[Fold], found: list[FloatArray]) -> str:
         y, as_of, prior = outcomes(one.test)
         mine.append(log_loss(p, y)), theirs.append(log_loss(sigmoid(prior), y)), when.append(as_of)
         out.append(f"{1.0 - mine[-1].sum() / theirs[-1].sum():+.2%}")
-    s = skill(*(np.concatenate(part) for part in (mine, theirs, when)), draws=2000)  # type: ignore[arg-type]
+    s = skill(*(np.concatenate(part) for part in (mine, theirs, when)))  # type: ignore[arg-type]
     return " | ".join([*out, f"{s.value:+.2%} [{s.low:+.2%}, {s.high:+.2%}]"])
 
 

@@ -52,6 +52,12 @@ ALERT: Final = (0.5, 0.8)
 _WIDTH: Final = len(HORIZONS)
 _EXTRA: Final = {"B2": "reflection_30d", "B3": "reflection_ewma", "B4": "prior_ewma", "B5": "prior_har"}
 _LEAST: Final = 1e-5
+_RAW_LEAF: Final = 2000
+_RAW_TREES: Final[dict[str, Any]] = {
+    "num_leaves": 8, "learning_rate": 0.05, "feature_fraction": 0.4, "bagging_fraction": 0.5, "lambda_l2": 50.0,
+    "shrink": 1.0, "max_rounds": 300, "excluded": (),
+}  # fmt: skip
+"""Settings of B9, which do not move with those of margincast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +203,9 @@ def _with_trees(
     names = [n for n in dataset.feature_names if n not in PRIOR_FEATURES]
     picked = [dataset.feature_names.index(n) for n in names]
     given = parameters or FitParameters()
-    own = replace(given, excluded=(), shrink=1.0, max_rounds=max(given.max_rounds, 300), patience=given.patience or 30)
     fit_rows, valid_rows = rows_of(dataset, fit), rows_of(dataset, valid)
+    least = max(1, min(_RAW_LEAF, len(fit_rows) // 50))
+    own = replace(given, **_RAW_TREES, min_data_in_leaf=least, patience=given.patience or 30)
     found = fit_booster(dataset.x, fit_rows, valid_rows, monotone, own, False, picked, progress)
     return Baselines(**{**base.as_dict(), "trees": found.booster, "trees_base": found.base})
 

@@ -18,9 +18,7 @@ from training.evaluate.report import CONTESTED_SIGMA
 __all__ = ["attainable", "contested"]
 
 
-def attainable(
-    dataset: Dataset, truth: Truth, forecasts: Mapping[str, FloatArray], draws: int = 2000
-) -> dict[str, Any]:
+def attainable(dataset: Dataset, truth: Truth, forecasts: Mapping[str, FloatArray]) -> dict[str, Any]:
     """Compare the expected losses of forecasts with that of the truth.
 
     Parameters
@@ -31,8 +29,6 @@ def attainable(
         Of the same n accounts.
     forecasts : mapping of str to ndarray of float, shape (2n, 4)
         Predictions by name; ``"B0"`` and ``"margincast"`` must be among them.
-    draws : int
-        Bootstrap draws of the intervals.
 
     Returns
     -------
@@ -57,13 +53,13 @@ def attainable(
         for horizon, use in _horizons(rows):
             if use.any():
                 kept = {name: (forecasts[name][calls][use], v[use]) for name, v in loss.items()}
-                entry[horizon] = _beside(kept, p[use], best[use], when[use], draws)
+                entry[horizon] = _beside(kept, p[use], best[use], when[use])
         out[part] = entry
     return out
 
 
 def _beside(
-    kept: Mapping[str, tuple[FloatArray, FloatArray]], p: FloatArray, best: FloatArray, when: IntArray, draws: int
+    kept: Mapping[str, tuple[FloatArray, FloatArray]], p: FloatArray, best: FloatArray, when: IntArray
 ) -> dict[str, Any]:
     """Forecasts and their losses on some rows, beside the truth and beside margincast."""
     worst, ours = kept["B0"][1], kept[OURS][1]
@@ -76,8 +72,8 @@ def _beside(
                 "loss": float(loss.mean()),
                 "predicted_over_true": float(q.sum() / max(p.sum(), 1e-300)),
                 "expected_cost": decision_curve(q, p),
-                "share": share(loss, worst, best, when, draws).as_dict(),
-                "skill_of_margincast": skill(ours, loss, when, draws).as_dict(),
+                "share": share(loss, worst, best, when).as_dict(),
+                "skill_of_margincast": skill(ours, loss, when).as_dict(),
             }
             for name, (q, loss) in kept.items()
         },

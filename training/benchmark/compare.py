@@ -22,9 +22,7 @@ __all__ = ["compare", "least_cost"]
 _ALERT: Final = "B8"
 
 
-def compare(
-    dataset: Dataset, forecasts: Mapping[str, FloatArray], panel: MarketPanel, draws: int = 2000
-) -> dict[str, Any]:
+def compare(dataset: Dataset, forecasts: Mapping[str, FloatArray], panel: MarketPanel) -> dict[str, Any]:
     """Score forecasts on the margin calls of a dataset.
 
     Parameters
@@ -35,8 +33,6 @@ def compare(
         Predictions by name; ``"margincast"`` must be among them.
     panel : MarketPanel
         The market.
-    draws : int
-        Bootstrap draws of the intervals.
 
     Returns
     -------
@@ -52,10 +48,10 @@ def compare(
     found = {name: scores(dataset, p, calls) for name, p in forecasts.items()}
     return {
         "scores": found,
-        "skill": _skills(dataset, ours, forecasts, calls, draws),
+        "skill": _skills(dataset, ours, forecasts, calls),
         "contested": {
             "scores": {name: scores(dataset, p, near) for name, p in forecasts.items()},
-            "skill": _skills(dataset, ours, forecasts, near, draws),
+            "skill": _skills(dataset, ours, forecasts, near),
         },
         "best_cost": {h: least_cost({n: s[h]["expected_cost"] for n, s in found.items()}) for h in found[OURS]},
         "equal_alerts": _equal_alerts(dataset, forecasts, calls) if _ALERT in forecasts else {},
@@ -63,10 +59,8 @@ def compare(
     }
 
 
-def _skills(
-    dataset: Dataset, ours: FloatArray, forecasts: Mapping[str, FloatArray], rows: BoolArray, draws: int
-) -> dict[str, Any]:
-    return {name: skills(dataset, ours, p, rows, draws) for name, p in forecasts.items() if name != OURS}
+def _skills(dataset: Dataset, ours: FloatArray, forecasts: Mapping[str, FloatArray], rows: BoolArray) -> dict[str, Any]:
+    return {name: skills(dataset, ours, p, rows) for name, p in forecasts.items() if name != OURS}
 
 
 def least_cost(costs: Mapping[str, Mapping[str, float]]) -> dict[str, str]:

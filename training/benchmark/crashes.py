@@ -54,7 +54,7 @@ def find_crashes(panel: MarketPanel, start: int, stop: int, fall: float = FALL) 
 
 
 def leave_one_out(
-    dataset: Dataset, ours: FloatArray, reference: FloatArray, panel: MarketPanel, draws: int = 2000
+    dataset: Dataset, ours: FloatArray, reference: FloatArray, panel: MarketPanel
 ) -> list[dict[str, Any]]:
     """Judge with each crash left out, and on each alone.
 
@@ -66,8 +66,6 @@ def leave_one_out(
         Predictions, and those to beat.
     panel : MarketPanel
         The market.
-    draws : int
-        Bootstrap draws.
 
     Returns
     -------
@@ -88,8 +86,8 @@ def leave_one_out(
             "forecasts": on["n"],
             "calls": round(on["n"] * on["base_rate"]),
             "predicted_over_observed": on["predicted_over_observed"],
-            "skill_on_it": skills(dataset, ours, reference, calls & inside, draws)["pooled"],
-            "skill_without_it": skills(dataset, ours, reference, calls & ~inside, draws)["pooled"],
+            "skill_on_it": skills(dataset, ours, reference, calls & inside)["pooled"],
+            "skill_without_it": skills(dataset, ours, reference, calls & ~inside)["pooled"],
         }
         out.append(entry)
     return out

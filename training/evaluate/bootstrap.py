@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from models.errors import InputError
 from models.typing import FloatArray, IntArray
 
 WEEK_NS = 7 * 86_400_000_000_000
+DRAWS: Final = 4000
+"""Bootstrap draws of every interval in reports, so that one comparison has one interval in every table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def skill(
     loss: FloatArray,
     reference: FloatArray,
     as_of: IntArray,
-    draws: int = 4000,
+    draws: int = DRAWS,
     seed: int = 0,
     block_ns: int = WEEK_NS,
 ) -> Skill:
@@ -126,7 +129,7 @@ def share(
     worst: FloatArray,
     best: FloatArray,
     as_of: IntArray,
-    draws: int = 4000,
+    draws: int = DRAWS,
     seed: int = 0,
     block_ns: int = WEEK_NS,
 ) -> Skill:

@@ -42,5 +42,5 @@ def novelty_metrics(dataset: Dataset, predictor: MarginCallPredictor, p: FloatAr
     if (dataset.usable & rows[:, None]).any():
         out["pooled"] = scores(dataset, p, rows)["pooled"]
         out["prior"] = scores(dataset, dataset.prior, rows)["pooled"]
-        out["skill_vs_prior"] = skills(dataset, p, dataset.prior, rows, draws=1000)["pooled"]
+        out["skill_vs_prior"] = skills(dataset, p, dataset.prior, rows)["pooled"]
     return out

@@ -50,9 +50,7 @@ def scores(dataset: Dataset, p: FloatArray, rows: BoolArray | None = None) -> di
     return out
 
 
-def skills(
-    dataset: Dataset, p: FloatArray, reference: FloatArray, rows: BoolArray | None = None, draws: int = 4000
-) -> dict[str, Any]:
+def skills(dataset: Dataset, p: FloatArray, reference: FloatArray, rows: BoolArray | None = None) -> dict[str, Any]:
     """Log-loss skill over a reference with block-bootstrap intervals, by horizon and pooled.
 
     Parameters
@@ -63,8 +61,6 @@ def skills(
         Predictions and those to beat.
     rows : ndarray of bool, optional
         Which rows count.
-    draws : int
-        Bootstrap draws.
 
     Returns
     -------
@@ -78,8 +74,8 @@ def skills(
     out: dict[str, Any] = {}
     for k, horizon in enumerate(HORIZONS):
         use = mask[:, k]
-        out[str(horizon)] = skill(mine[use, k], theirs[use, k], dataset.as_of[use], draws).as_dict()
-    out["pooled"] = skill(mine[mask], theirs[mask], as_of[mask], draws).as_dict()
+        out[str(horizon)] = skill(mine[use, k], theirs[use, k], dataset.as_of[use]).as_dict()
+    out["pooled"] = skill(mine[mask], theirs[mask], as_of[mask]).as_dict()
     return out
 
 
@@ -129,7 +125,7 @@ def evaluate_predictions(
         out["baselines"][name] = {
             "horizons": {str(h): theirs[str(h)] for h in HORIZONS},
             "pooled": theirs["pooled"],
-            "skill_of_model": skills(dataset, p, other, calls, draws=1000)["pooled"],
+            "skill_of_model": skills(dataset, p, other, calls)["pooled"],
         }
     for name, rows in _segments(dataset).items():
         if _mask(dataset, rows).any():
@@ -137,7 +133,7 @@ def evaluate_predictions(
             out["segments"][name] = {
                 "pooled": own["pooled"],
                 "prior": theirs["pooled"],
-                "skill_vs_prior": skills(dataset, p, prior, rows, draws=1000)["pooled"],
+                "skill_vs_prior": skills(dataset, p, prior, rows)["pooled"],
             }
     regimes = _regimes(dataset)
     out["regimes"] = {} if len(regimes) < 2 else {r: _beside(dataset, p, baselines, rows) for r, rows in regimes}
@@ -161,7 +157,7 @@ def _beside(dataset: Dataset, p: FloatArray, baselines: Mapping[str, FloatArray]
     return {
         "pooled": scores(dataset, p, rows)["pooled"],
         "prior": scores(dataset, prior, rows)["pooled"],
-        "skill_vs_prior": skills(dataset, p, prior, rows, draws=1000)["pooled"],
+        "skill_vs_prior": skills(dataset, p, prior, rows)["pooled"],
         "baselines": {name: scores(dataset, q, rows)["pooled"]["log_loss"] for name, q in baselines.items()},
     }
 

@@ -110,7 +110,7 @@ def _table(judged: Judged) -> Table:
     seen = judged.evaluation
     reference = seen.baselines.get("B5", seen.dataset.prior)
     rows: list[tuple[Cell, ...]] = []
-    for found in leave_one_out(seen.dataset, seen.p, reference, judged.panel, draws=1000):
+    for found in leave_one_out(seen.dataset, seen.p, reference, judged.panel):
         on, without = found["skill_on_it"], found["skill_without_it"]
         rows.append((
             found["crash"], math.expm1(found["worst_day"]), found["calls"], found["predicted_over_observed"],
