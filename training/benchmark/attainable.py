@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from models.typing import HORIZONS, BoolArray, FloatArray, IntArray
-from training.benchmark.names import OURS
-from training.benchmark.truth import Truth, expected_loss
+from training.benchmark.names import FILTER, OURS
+from training.benchmark.truth import Truth, counted, counted_loss, expected_loss
 from training.dataset import Dataset
 from training.evaluate.bootstrap import share, skill
 from training.evaluate.decisions import decision_curve
@@ -18,7 +18,9 @@ from training.evaluate.report import CONTESTED_SIGMA
 __all__ = ["attainable", "contested"]
 
 
-def attainable(dataset: Dataset, truth: Truth, forecasts: Mapping[str, FloatArray]) -> dict[str, Any]:
+def attainable(
+    dataset: Dataset, truth: Truth, forecasts: Mapping[str, FloatArray], filtered: Truth | None = None
+) -> dict[str, Any]:
     """Compare the expected losses of forecasts with that of the truth.
 
     Parameters
@@ -29,6 +31,9 @@ def attainable(dataset: Dataset, truth: Truth, forecasts: Mapping[str, FloatArra
         Of the same n accounts.
     forecasts : mapping of str to ndarray of float, shape (2n, 4)
         Predictions by name; ``"B0"`` and ``"margincast"`` must be among them.
+    filtered : Truth, optional
+        What a filter that knows the law counts for the same accounts; it stands among the forecasts then, its loss
+        without the noise of the count.
 
     Returns
     -------
@@ -40,7 +45,11 @@ def attainable(dataset: Dataset, truth: Truth, forecasts: Mapping[str, FloatArra
     """
     calls = dataset.level == 0
     p, best = truth.p[:, 0], truth.bayes_loss()[:, 0]
-    loss = {name: expected_loss(q[calls], p) for name, q in forecasts.items()}
+    given = {name: q[calls] for name, q in forecasts.items()}
+    loss = {name: expected_loss(q, p) for name, q in given.items()}
+    if filtered is not None:
+        start = dataset.prior[calls]
+        given[FILTER], loss[FILTER] = counted(filtered, start), counted_loss(filtered, p, start)
     when = np.repeat(dataset.as_of[calls][:, None], len(HORIZONS), axis=1)
     parts = {
         "all": np.ones(p.shape, np.bool_),
@@ -52,7 +61,7 @@ def attainable(dataset: Dataset, truth: Truth, forecasts: Mapping[str, FloatArra
         entry = {}
         for horizon, use in _horizons(rows):
             if use.any():
-                kept = {name: (forecasts[name][calls][use], v[use]) for name, v in loss.items()}
+                kept = {name: (given[name][use], v[use]) for name, v in loss.items()}
                 entry[horizon] = _beside(kept, p[use], best[use], when[use])
         out[part] = entry
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from models.volatility.seasonality import hour_of_week
 from training.benchmark._walk import walk
 from training.benchmark.law import Law
 
-__all__ = ["HOURS", "Futures", "KnownMarket", "draw_market"]
+__all__ = ["HOURS", "FutureSource", "Futures", "KnownMarket", "draw_futures", "draw_market"]
 
 HOURS = max(HORIZONS) // 60
 """Hours of a future."""
@@ -36,6 +37,17 @@ class Futures:
 
     bars: FloatArray
     funding: FloatArray
+
+
+class FutureSource(Protocol):
+    """Anything that draws what may follow an instant."""
+
+    @property
+    def panel(self) -> MarketPanel:
+        """What anyone may see."""
+
+    def futures(self, as_of: int, paths: int, chunk: int = 1000) -> Iterator[Futures]:
+        """Draw futures, as :meth:`KnownMarket.futures` does."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +101,8 @@ class KnownMarket:
             raise InputError("paths", (paths, chunk), "even numbers from 2 on")
         rng = np.random.default_rng([self.seed, 1, row])
         for first in range(0, paths, chunk):
-            yield _pairs(self.law, self.state[row], int(hour_of_week(as_of)), min(chunk, paths - first) // 2, rng)
+            state = np.tile(self.state[row], (min(chunk, paths - first) // 2, 1))
+            yield draw_futures(self.law, state, int(hour_of_week(as_of)), rng)
 
 
 def draw_market(law: Law, days: int, seed: int = 0, start: Instant = "2021-01-01") -> KnownMarket:
@@ -143,14 +156,32 @@ def draw_market(law: Law, days: int, seed: int = 0, start: Instant = "2021-01-01
     return KnownMarket(law, panel, kept[0], seed)
 
 
-def _pairs(law: Law, state: FloatArray, hour: int, pairs: int, rng: np.random.Generator) -> Futures:
-    n = len(law.assets)
+def draw_futures(law: Law, state: FloatArray, hour: int, rng: np.random.Generator) -> Futures:
+    """Draw an antithetic pair of futures from each state.
+
+    Parameters
+    ----------
+    law : Law
+        Law of the market.
+    state : ndarray, shape (P, K)
+        States to begin with.
+    hour : int
+        Hour of the week of the first bar.
+    rng : Generator
+        Source of the draws.
+
+    Returns
+    -------
+    Futures
+        2 P paths.
+    """
+    n, pairs = len(law.assets), len(state)
     normal = rng.standard_normal((pairs, HOURS, law.n_normal), np.float32)
     uniform = rng.random((pairs, HOURS, law.n_uniform), np.float32)
     bars, funding = np.empty((4, n, pairs, 2, HOURS)), np.empty((n, pairs, 2, HOURS))
     for side, sign in enumerate((1.0, -1.0)):
         walk(
-            law.arrays(), np.tile(state, (pairs, 1)), hour, normal, uniform, sign, bars[:, :, :, side],
+            law.arrays(), state.copy(), hour, normal, uniform, sign, bars[:, :, :, side],
             funding[:, :, side], np.empty((0, 0, 0)),
         )  # fmt: skip
     return Futures(bars.reshape(4, n, 2 * pairs, HOURS), funding.reshape(n, 2 * pairs, HOURS))

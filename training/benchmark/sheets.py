@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from training.baselines import NAMES
 from training.benchmark.compare import least_cost
-from training.benchmark.names import OURS
+from training.benchmark.names import FILTER, OURS
 from training.evaluate.decisions import RATIOS
 from training.evaluate.segments import RANGE, SMALLEST
 from training.evaluate.table import horizon_name, interval
@@ -139,6 +139,8 @@ def full_name(name: str) -> str:
     >>> full_name("B5"), full_name("histgb")
     ('B5 filtered historical simulation, HAR', 'histgb')
     """
+    if name == FILTER:
+        return "the law known, volatility filtered from the bars"
     return f"{name} {NAMES[name]}" if name in NAMES else name
 
 
@@ -242,7 +244,7 @@ def _attainable(part: str, entry: Found) -> Sheet:
 
 
 def _true_costs(horizon: str, forecasts: Found) -> Sheet:
-    costs = {name: f["expected_cost"] for name, f in forecasts.items()}
+    costs = {name: f["expected_cost"] for name, f in forecasts.items() if name != FILTER}
     title = f"{horizon_name(horizon)}: expected cost by the truth, losses per 1,000 forecasts, by cost over loss"
     return _cost_sheet(title, costs, least_cost(costs))
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from models.book import Book
 from models.errors import InputError
 from models.typing import DAY_NS
@@ -13,6 +15,7 @@ from training.accounts import draw_accounts
 from training.benchmark.attainable import attainable
 from training.benchmark.compare import compare
 from training.benchmark.contest import fit_contestants
+from training.benchmark.filtered import filter_market
 from training.benchmark.law import Law
 from training.benchmark.market import KnownMarket, draw_market
 from training.benchmark.truth import Truth, nested
@@ -21,7 +24,7 @@ from training.evaluate.report import plain
 from training.fit import FitParameters
 from training.population import Population
 from training.scoring import evaluation_set
-from training.settings import Stage, TrainSettings, instants_between, stage
+from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.splits import PURGE_NS
 
 __all__ = ["FULL", "QUICK", "SimulatedSettings", "simulated_track"]
@@ -47,6 +50,8 @@ class SimulatedSettings:
         Futures of each test instant, an even number from 4 on.
     prior_paths : int
         Scenario paths of the prior.
+    particles : int
+        Particles of the filter that knows the law, at least 100.
     rounds : int
         Most rounds of boosted peers.
     ruleset : str
@@ -63,6 +68,7 @@ class SimulatedSettings:
     test_accounts: int = 30
     paths: int = 4000
     prior_paths: int = 2048
+    particles: int = 4000
     rounds: int = 200
     ruleset: str = "binance-usdm"
 
@@ -72,12 +78,14 @@ class SimulatedSettings:
             raise InputError("paths", self.paths, "an even number from 4 on")
         if self.test_days < 8:
             raise InputError("test_days", self.test_days, "at least 8")
+        if self.particles < 100:
+            raise InputError("particles", self.particles, "at least 100")
 
 
 FULL: Final = SimulatedSettings()
 QUICK: Final = SimulatedSettings(
     assets=("BTC", "ETH"), train_days=300, test_days=56, warmup_days=75, train_every=960, test_every=2460,
-    train_accounts=10, test_accounts=12, paths=400, prior_paths=256, rounds=40,
+    train_accounts=10, test_accounts=12, paths=400, prior_paths=256, particles=500, rounds=40,
 )  # fmt: skip
 
 
@@ -109,7 +117,7 @@ def simulated_track(
     panel, cut = market.panel, market.panel.start + settings.train_days * DAY_NS
     training = _train_settings(settings, seed)
     contestants = fit_contestants(panel, panel.start, cut, training, peers, settings.rounds, progress)
-    accounts, truth = known_accounts(market, settings, cut, seed, progress)
+    accounts, truth, filtered = known_accounts(market, settings, cut, seed, progress)
     prior = contestants.training.predictor.prior
     dataset = evaluation_set(panel, prior, cut, panel.end, training, accounts, progress).dataset
     if len(dataset) != 2 * len(truth.one):
@@ -119,7 +127,7 @@ def simulated_track(
         {
             "about": {**asdict(settings), "seed": seed, "law": asdict(market.law), "accounts": len(truth.one)},
             "notes": contestants.notes,
-            "attainable": attainable(dataset, truth, forecasts),
+            "attainable": attainable(dataset, truth, forecasts, filtered),
             **compare(dataset, forecasts, panel),
         }
     )
@@ -127,7 +135,7 @@ def simulated_track(
 
 def known_accounts(
     market: KnownMarket, settings: SimulatedSettings, cut: int, seed: int, progress: Stage | None = None
-) -> tuple[Population, Truth]:
+) -> tuple[Population, Truth, Truth]:
     """Sample accounts of the test period, and find the truth of each.
 
     Parameters
@@ -145,14 +153,20 @@ def known_accounts(
 
     Returns
     -------
-    tuple of (Population, Truth)
-        Accounts whose longest horizon ends within the market, and their truth in the same order.
+    tuple of (Population, Truth, Truth)
+        Accounts whose longest horizon ends within the market, their truth in the same order, and what a filter that
+        knows the law counts for them.
     """
     panel = market.panel
     instants = instants_between(panel, cut, panel.end - PURGE_NS + 1, settings.test_every)
     accounts = draw_accounts(panel, settings.ruleset, instants, settings.test_accounts, seed + 1)
     book, _ = Book.from_columns(accounts.accounts, accounts.positions, accounts.collateral, panel.assets)
-    return accounts, nested(market, book, settings.paths, progress=stage(progress, "truth"))
+    truth = nested(market, book, settings.paths, progress=stage(progress, "truth"))
+    say(progress, "particles", 0, 1)
+    kept = min(settings.particles, settings.paths // 2)
+    cloud = filter_market(market, np.unique(book.as_of), settings.particles, kept, settings.warmup_days)
+    say(progress, "particles", 1, 1)
+    return accounts, truth, nested(cloud, book, settings.paths, progress=stage(progress, "filter"))
 
 
 def _train_settings(settings: SimulatedSettings, seed: int) -> TrainSettings:

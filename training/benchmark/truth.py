@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from scipy.special import xlogy
@@ -31,10 +32,12 @@ from models.errors import InputError
 from models.margin.replay import replay
 from models.market import MarketPanel
 from models.typing import HORIZONS, BoolArray, FloatArray, IntArray
-from training.benchmark.market import HOURS, Futures, KnownMarket
+from training.benchmark.market import HOURS, Futures, FutureSource
 from training.evaluate.metrics import CLIP
 
-__all__ = ["Truth", "bayes_loss", "entropy", "expected_loss", "nested"]
+__all__ = ["Truth", "bayes_loss", "breaches", "counted", "counted_loss", "entropy", "expected_loss", "nested"]
+
+_START_PATHS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +67,7 @@ class Truth:
 
 
 def nested(
-    market: KnownMarket,
+    market: FutureSource,
     book: Book,
     paths: int = 4000,
     chunk: int = 500,
@@ -74,8 +77,8 @@ def nested(
 
     Parameters
     ----------
-    market : KnownMarket
-        Market with its state.
+    market : FutureSource
+        Market with its state, or with what a filter knows of it.
     book : Book
         n accounts on the assets of the market, each as of the close of a bar.
     paths : int
@@ -215,11 +218,64 @@ def bayes_loss(one: IntArray, both: IntArray, pairs: int) -> FloatArray:
     >>> bayes_loss(np.array([0]), np.array([5]), 5).tolist()
     [0.0]
     """
+    return _without_noise(lambda breached, paths: entropy(breached / paths), one, both, pairs)
+
+
+def counted_loss(seen: Truth, p: FloatArray, start: FloatArray) -> FloatArray:
+    """Expected log loss of a forecast that is counted on futures, without the noise of the count.
+
+    Parameters
+    ----------
+    seen : Truth
+        Counts of n accounts, from futures that the forecaster believes in.
+    p : ndarray of float, shape (n, 4)
+        True probabilities of a call.
+    start : ndarray of float, shape (n, 4)
+        What the share is drawn to, see `counted`.
+
+    Returns
+    -------
+    ndarray of float, shape (n, 4)
+        Nats, as of a count on futures without end, to first order; see `bayes_loss`.
+    """
+
+    def loss(breached: FloatArray, paths: float) -> FloatArray:
+        return expected_loss(_drawn(breached, paths, start), p)
+
+    return _without_noise(loss, seen.one[:, 0], seen.both[:, 0], seen.pairs)
+
+
+def counted(seen: Truth, start: FloatArray) -> FloatArray:
+    """Probability of a call counted on futures.
+
+    Parameters
+    ----------
+    seen : Truth
+        Counts of n accounts.
+    start : ndarray of float, shape (n, 4)
+        What the share is drawn to with the weight of two futures, as for the prior of accounts on several prices: no
+        count says that a call cannot come.
+
+    Returns
+    -------
+    ndarray of float, shape (n, 4)
+        Probabilities.
+    """
+    return _drawn(seen.one[:, 0] + 2.0 * seen.both[:, 0], 2.0 * seen.pairs, start)
+
+
+def _drawn(breached: FloatArray, paths: float, start: FloatArray) -> FloatArray:
+    return (breached + _START_PATHS * start) / (paths + _START_PATHS)
+
+
+def _without_noise(
+    figure: Callable[[FloatArray, float], FloatArray], one: IntArray, both: IntArray, pairs: int
+) -> FloatArray:
+    """Jackknife over pairs of a figure of breached futures and of their number."""
     if pairs < 2:
         raise InputError("pairs", pairs, "at least 2")
-    breached = one + 2.0 * both
+    breached, paths = one + 2.0 * both, 2.0 * pairs
     left = np.zeros(np.shape(breached))
     for k, count in ((0.0, pairs - one - both), (1.0, one), (2.0, both)):
-        share = np.clip((breached - k) / (2.0 * pairs - 2.0), 0.0, 1.0)
-        left += count * entropy(share)
-    return np.asarray(pairs * entropy(breached / (2.0 * pairs)) - (pairs - 1.0) * left / pairs)
+        left += count * figure(np.clip(breached - k, 0.0, paths - 2.0), paths - 2.0)
+    return np.asarray(pairs * figure(breached, paths) - (pairs - 1.0) * left / pairs)
