@@ -87,7 +87,7 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", help="Folder to export the model to as well.")] = None,
     accounts: Own = None, start: Start = None, until: Until = None, ruleset: Ruleset = "binance-usdm",
     every: Every = 300, per_instant: PerInstant = 28, warmup_days: Warmup = 180, seed: Seed = 7,
-    rounds: Annotated[int, typer.Option("--rounds", help="Trees.", min=1)] = 100,
+    rounds: Annotated[int | None, typer.Option("--rounds", help="Trees; 100 where left out.", min=1)] = None,
     evaluate: Annotated[bool, typer.Option(help="Score the model on what the market holds after --to.")] = True,
     registry: Registry = None,
     alias: Annotated[str, typer.Option("--alias", help="champion, challenger or none.")] = "champion",

@@ -9,6 +9,7 @@ import pytest
 
 from models.errors import InputError
 from training.benchmark import peers
+from training.benchmark.names import FILTER
 from training.benchmark.output import write_benchmark
 from training.benchmark.sheets import attainable_sheets, comparison_sheets
 from training.benchmark.simulated import SimulatedSettings, simulated_track
@@ -18,7 +19,7 @@ from training.evaluate.table import markdown_of, table_of
 
 TINY = SimulatedSettings(
     assets=("BTC", "ETH"), train_days=130, test_days=24, warmup_days=61, train_every=960, test_every=960,
-    train_accounts=6, test_accounts=8, paths=60, prior_paths=64, rounds=5, ruleset="generic-linear",
+    train_accounts=6, test_accounts=8, paths=60, prior_paths=64, particles=200, rounds=5, ruleset="generic-linear",
 )  # fmt: skip
 FORECASTS = {"margincast", "P", *(f"B{i}" for i in range(10)), "histgb", "logistic"}
 
@@ -46,10 +47,12 @@ def test_the_truth_is_the_best_there_is(found):
     for part in found["attainable"].values():
         pooled = part["pooled"]
         losses = {name: f["loss"] for name, f in pooled["forecasts"].items()}
-        assert pooled["bayes_loss"] < min(losses.values())
+        assert pooled["bayes_loss"] < min(loss for name, loss in losses.items() if name != FILTER)
+        assert set(losses) == {*FORECASTS, FILTER}
         assert pooled["forecasts"]["B0"]["share"]["value"] == pytest.approx(0.0)
-        assert all(f["share"]["value"] < 1.0 for f in pooled["forecasts"].values())
+        assert all(f["share"]["value"] < 1.0 for name, f in pooled["forecasts"].items() if name != FILTER)
     share = found["attainable"]["all"]["pooled"]["forecasts"]
+    assert share[FILTER]["share"]["value"] > share["B5"]["share"]["value"]
     assert share["B5"]["share"]["value"] > max(0.5, share["B7"]["share"]["value"])
 
 
@@ -86,7 +89,7 @@ def test_what_is_written_is_what_was_found(found, tmp_path):
 
 
 def test_settings_out_of_range_are_refused():
-    for wrong in ({"paths": 5}, {"paths": 2}, {"test_days": 7}):
+    for wrong in ({"paths": 5}, {"paths": 2}, {"test_days": 7}, {"particles": 99}):
         with pytest.raises(InputError):
             replace(TINY, **wrong)
 

@@ -12,7 +12,16 @@ from models.typing import DAY_NS, HOUR_NS
 from training.accounts import draw_accounts
 from training.benchmark.law import Law
 from training.benchmark.market import HOURS, Futures, draw_market
-from training.benchmark.truth import Truth, bayes_loss, breaches, entropy, expected_loss, nested
+from training.benchmark.truth import (
+    Truth,
+    bayes_loss,
+    breaches,
+    counted,
+    counted_loss,
+    entropy,
+    expected_loss,
+    nested,
+)
 from training.labels import label
 
 
@@ -107,6 +116,28 @@ def test_the_expected_loss_is_linear_in_the_truth_and_least_at_it():
     at = expected_loss(grid, np.full(99, 0.37))
     assert grid[at.argmin()] == pytest.approx(0.37)
     assert at.min() == pytest.approx(float(entropy(np.array([0.37]))[0]))
+
+
+@pytest.mark.parametrize("p", [0.01, 0.2])
+def test_a_counted_forecast_loses_nothing_to_the_noise_of_its_count(p):
+    rng = np.random.default_rng(3)
+    pairs, repeats, believed = 400, 20_000, 1.3 * p
+    alike = 0.3 * believed
+    counts = rng.multinomial(pairs, [alike, 2 * (believed - alike), 1 - 2 * believed + alike], size=repeats)
+    seen = Truth(*(np.tile(c[:, None, None], (1, 2, 4)) for c in (counts[:, 1], counts[:, 0])), pairs)
+    start, truth = np.full((repeats, 4), believed), np.full((repeats, 4), p)
+    found = counted_loss(seen, truth, start)
+    wanted = expected_loss(np.array([believed]), np.array([p]))[0]
+    plain = expected_loss(counted(seen, start), truth).mean()
+    assert plain > wanted + 5e-5
+    assert found.mean() == pytest.approx(
+        wanted, abs=4.0 * found[:, 0].std() / np.sqrt(repeats) + 0.1 * (plain - wanted)
+    )
+
+
+def test_no_count_says_that_a_call_cannot_come():
+    none = Truth(np.zeros((1, 2, 4), np.int64), np.zeros((1, 2, 4), np.int64), 10)
+    np.testing.assert_allclose(counted(none, np.full((1, 4), 0.11)), 0.01)
 
 
 def test_the_truth_of_counts_and_its_bounds():
