@@ -64,9 +64,9 @@ class FitParameters:
 
     Notes
     -----
-    The defaults are the best of 30 trials of ``python -m benchmarks.tree_choices``, searched on 2021/22 and 2022/23 (July
-    to June), rounded, with 100 trees instead of the 76 found; 2023/24 and the simulated market, which the search has
-    not seen, agree with it.
+    The defaults are the best of 30 trials of ``python -m benchmarks.tree_choices``, searched on 2021/22 and 2022/23
+    (July to June), rounded, with 100 trees instead of the 76 found; 2023/24 and the simulated market, which the search
+    has not seen, agree with it.
     Accounts of one instant share their fate, so the effective sample is the number of weeks, not of accounts, and what
     the trees find in three years is partly chance: unshrunk trees lose to the prior, a quarter of the correction gains
     in every year (`docs/results.md` has its limits). A validation window of some months is too short to stop on.
