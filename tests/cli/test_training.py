@@ -1,5 +1,6 @@
 """Training, evaluation and the demo through the command line, as small as they get."""
 
+import inspect
 import json
 import math
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 from features.sources import load_panel
 from features.sources.accounts import write_account_columns
 from features.sources.times import iso
+from margincast.cli.train import train, train_settings
 from models.predictor.explain import PARTS
 from models.typing import DAY_NS
 from tests.cli.conftest import Run
+from training.fit import FitParameters
 
 SMALL = ("--warmup-days", 61, "--every", 720, "--per-instant", 8)
 
@@ -163,3 +166,9 @@ def test_demo_ends_with_everything_on_disk(run: Run, tmp_path: Path) -> None:
     again = run("predict", out / "accounts.jsonl", "--market", out / "market", "--model", out / "model", "--json")
     assert again.exit_code == 0, again.stderr
     assert len(json.loads(again.stdout)["rows"]) == 80
+
+
+def test_the_number_of_trees_is_that_of_the_settings_where_none_is_asked_for() -> None:
+    assert inspect.signature(train).parameters["rounds"].default is None
+    assert train_settings("binance-usdm", 300, 28, 7).fit == FitParameters()
+    assert train_settings("binance-usdm", 300, 28, 7, rounds=5).fit.max_rounds == 5
