@@ -53,6 +53,7 @@ def test_rows_equal_those_of_the_serving_path(panel, population, dataset):
         def __init__(self):
             object.__setattr__(self, "prior", prior)
             object.__setattr__(self, "novelty", None)
+            object.__setattr__(self, "expires_ns", None)
 
         def predict(self, x, prior_p, num_threads=None, novelty=None):
             seen.update(x=x.copy(), prior=prior_p.copy())
