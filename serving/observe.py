@@ -83,7 +83,14 @@ class Observe:
                 "duration_ms": round(seconds * 1e3, 3),
                 "tenant": getattr(scope.get("principal"), "tenant", None) or "",
             }
-            _access.info("%s %s %d", method, route, status, extra={"fields": fields})
+            _access.handle(_line(f"{method} {route} {status}", fields))
+
+
+def _line(message: str, fields: dict[str, Any]) -> logging.LogRecord:
+    """A record, without a look at the stack for who logged it."""
+    record = logging.LogRecord(_access.name, logging.INFO, __file__, 0, message, None, None)
+    record.fields = fields
+    return record
 
 
 class _Exchange:
