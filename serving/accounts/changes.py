@@ -83,12 +83,15 @@ class Change:
     was : str
         ``"created"``, ``"changed"``, ``"unchanged"``, or ``"older"`` where the state was refused as older than the one
         that is there.
+    updated_ns : int
+        Since when the version that is there now is.
     """
 
     entry: Entry
     shard: int
     version: int
     was: str
+    updated_ns: int
 
 
 def shards_of(connection: Connection, tenant: str) -> int:
@@ -160,7 +163,7 @@ def change(
     raised = {s: store.lock_shard(connection, tenant, s)["accounts_version"] + 1 for s in sorted(set(homes))}
     present = _present(connection, tenant, entries, sorted(raised))
     found = [
-        _judge(entry, shard, present.get(entry.account_id), condition or Condition())
+        _judge(entry, shard, present.get(entry.account_id), condition or Condition(), now_ns)
         for entry, shard in zip(entries, homes, strict=True)
     ]
     written = [one for one in found if one.was in ("created", "changed")]
@@ -223,7 +226,8 @@ def delete(
 
 
 def _present(connection: Connection, tenant: str, entries: Sequence[Entry], homes: Sequence[int]) -> dict[str, Any]:
-    columns = (accounts.c.account_id, accounts.c.version, accounts.c.digest, accounts.c.as_of_ns, accounts.c.deleted)
+    c = accounts.c
+    columns = (c.account_id, c.version, c.digest, c.as_of_ns, c.deleted, c.updated_ns)
     wanted = select(*columns).where(accounts.c.tenant_id == tenant)
     if len(entries) <= _FEW:
         wanted = wanted.where(accounts.c.account_id.in_([entry.account_id for entry in entries]))
@@ -232,16 +236,16 @@ def _present(connection: Connection, tenant: str, entries: Sequence[Entry], home
     return {row.account_id: row for row in connection.execute(wanted)}
 
 
-def _judge(entry: Entry, shard: int, row: Any, condition: Condition) -> Change:
+def _judge(entry: Entry, shard: int, row: Any, condition: Condition, now_ns: int) -> Change:
     gone = row is None or row.deleted
     condition.check(entry.account_id, None if gone else int(row.version))
     if gone:
-        return Change(entry, shard, 1 if row is None else int(row.version) + 1, "created")
+        return Change(entry, shard, 1 if row is None else int(row.version) + 1, "created", now_ns)
     if row.digest == entry.digest:
-        return Change(entry, shard, int(row.version), "unchanged")
+        return Change(entry, shard, int(row.version), "unchanged", row.updated_ns)
     if entry.as_of_ns < row.as_of_ns:
-        return Change(entry, shard, int(row.version), "older")
-    return Change(entry, shard, int(row.version) + 1, "changed")
+        return Change(entry, shard, int(row.version), "older", row.updated_ns)
+    return Change(entry, shard, int(row.version) + 1, "changed", now_ns)
 
 
 def _write(

@@ -60,7 +60,9 @@ async def put(request: Request, account_id: Name) -> Response:
     if done.was == "older":
         older(done)
     scoring.committed()
-    found = answer(written(entry, done.version, now, scoring.prediction()), 201 if done.was == "created" else 200)
+    found = answer(
+        written(entry, done.version, done.updated_ns, scoring.prediction()), 201 if done.was == "created" else 200
+    )
     found.headers["ETag"] = f'"{done.version}"'
     return found
 
