@@ -1,6 +1,6 @@
 """The command line: one small file per command, heavy imports inside their bodies."""
 
-from margincast.cli import benchmark, demo, evaluate, margin, predict, recommend, replay, retrain, serve, train  # noqa: F401 - importing registers the commands
+from margincast.cli import benchmark, demo, evaluate, margin, play, predict, recommend, replay, retrain, serve, train  # noqa: F401 - importing registers the commands
 from margincast.cli.app import app, main
 from margincast.cli.data import data
 from margincast.cli.db import db

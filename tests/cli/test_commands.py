@@ -10,7 +10,8 @@ from features.sources import load_panel
 from tests.cli.conftest import Run
 
 COMMANDS = [
-    ["demo"], ["data", "check"], ["data", "fetch"], ["data", "simulate"], ["dataset"], ["train"], ["evaluate"],
+    ["demo"], ["data", "check"], ["data", "fetch"], ["data", "simulate"], ["data", "cut"], ["data", "play"],
+    ["dataset"], ["train"], ["evaluate"],
     ["margin"], ["predict"], ["recommend"], ["replay"], ["serve"], ["retrain"], ["rollback"],
 ]  # fmt: skip
 
