@@ -183,7 +183,7 @@ def percent(value: float) -> str:
 
 
 def _cell(value: Any, name: str) -> str:
-    if isinstance(value, float) and name.startswith(("p_", "prior")):
+    if isinstance(value, float) and (name == "prior" or name.startswith("p_")):
         return percent(value)
     if isinstance(value, float):
         return money(value) if abs(value) >= 10 or not math.isfinite(value) else f"{value:.4g}"

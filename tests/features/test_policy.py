@@ -11,13 +11,14 @@ from features.policy import load_policy
 from models.errors import InputError
 from models.rebalance import Target, policy_schema
 
-EXAMPLES = ("crypto-treasury.toml", "otc-desk.yaml", "clearing-member.toml", "on-chain-borrower.yaml")
+REPLAYED = "guarded-accounts.toml"  # `margincast replay` brings the targets itself, one for each setting
+EXAMPLES = ("crypto-treasury.toml", "otc-desk.yaml", "clearing-member.toml", "on-chain-borrower.yaml", REPLAYED)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_each_example_is_a_policy(name: str, repository: Path) -> None:
     policy = load_policy(repository / "docs" / "policies" / name)
-    assert policy.limits.goal is not None
+    assert (policy.limits.goal is None) == (name == REPLAYED)
     assert policy.routes
     assert {route.source for route in policy.routes} <= set(policy.places)
 
