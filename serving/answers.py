@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from features.answer import Forecast, flag_names
 from features.forecast import Moment
 from models.book import Book
 from models.margin.levels import STATES
 from models.typing import HORIZONS
 from serving.explained import described, explanations
+from serving.instants import instant
 from serving.schemas import AccountPrediction, Row
 
-__all__ = ["account_predictions", "when"]
+__all__ = ["account_predictions"]
 
 
 def account_predictions(moment: Moment, book: Book, seen: Forecast) -> list[AccountPrediction | None]:
@@ -32,12 +31,12 @@ def account_predictions(moment: Moment, book: Book, seen: Forecast) -> list[Acco
     list of AccountPrediction or None
         n of them; None where a price is missing.
     """
-    states, at = seen.state.tolist(), when(moment.as_of)
+    states, at = seen.state.tolist(), instant(moment.as_of)
     table = seen.table().tolist()
     ages, bits = seen.age_minutes.tolist(), seen.flags.tolist()
     inputs, flags = described(seen), {b: flag_names(b) for b in set(bits)}
     as_of = book.as_of.tolist()
-    times = {ns: when(ns) for ns in set(as_of)}
+    times = {ns: instant(ns) for ns in set(as_of)}
     why = explanations(seen.explanation, len(book))
     found: list[AccountPrediction | None] = []
     for i in range(len(book)):
@@ -48,24 +47,3 @@ def account_predictions(moment: Moment, book: Book, seen: Forecast) -> list[Acco
         head = (book.account_id[i], times[as_of[i]], at, ages[i], STATES[states[i]], flags[bits[i]])
         found.append(AccountPrediction(*head, lines, *inputs[i], why[i]))
     return found
-
-
-def when(ns: int) -> datetime:
-    """Turn nanoseconds since the epoch into a time.
-
-    Parameters
-    ----------
-    ns : int
-        Nanoseconds.
-
-    Returns
-    -------
-    datetime
-        UTC.
-
-    Examples
-    --------
-    >>> when(0).isoformat()
-    '1970-01-01T00:00:00+00:00'
-    """
-    return datetime.fromtimestamp(ns / 1e9, UTC)

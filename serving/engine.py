@@ -24,8 +24,9 @@ from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
 from models.rebalance.joint import DeskRun
 from models.typing import MINUTE_NS, BoolArray
-from serving.answers import account_predictions, when
+from serving.answers import account_predictions
 from serving.decode import Accounts
+from serving.instants import instant
 from serving.model_source import Model
 from serving.problems import ProblemError
 from serving.schemas import AccountPrediction, DeskResponse, Market, PredictionResponse, RecommendationResponse
@@ -132,7 +133,7 @@ class Engine:
 
     def warm(self) -> None:
         """Compile the kernels, so that the first request is as fast as the next."""
-        now = when(self._newest.as_of)
+        now = instant(self._newest.as_of)
         priced = [a for a, p in zip(self.panel.assets, self._newest.price, strict=True) if math.isfinite(p)][:2]
         legs = tuple(Position(symbol=f"{a}/USDT:USDT", quantity=1.0, entry_price=1.0) for a in priced)
         cash = (Collateral(asset="USDT", quantity=1e9),)
@@ -150,7 +151,7 @@ class Engine:
         """The newest market, as answers name it."""
         end = self._newest.as_of
         age = (self._clock() - end) / MINUTE_NS
-        return Market(as_of=when(end), age_minutes=round(age, 3), sources=self._sources, behind_minutes=self._behind)
+        return Market(as_of=instant(end), age_minutes=round(age, 3), sources=self._sources, behind_minutes=self._behind)
 
     def refused(self, accounts: Sequence[Account]) -> list[Failure]:
         """Tell which accounts the rules or the market do not know, or that come from the future.
@@ -322,8 +323,8 @@ class Engine:
 
     def _past(self, as_of: int, latest: int) -> int:
         if as_of > latest:
-            now = when(latest - self._skew).isoformat(timespec="seconds")
-            raise InputError("as_of", when(as_of).isoformat(), f"a time that is not in the future (now {now})")
+            now = instant(latest - self._skew).isoformat(timespec="seconds")
+            raise InputError("as_of", instant(as_of).isoformat(), f"a time that is not in the future (now {now})")
         return as_of
 
     def _moment(self, account: Account, latest: int) -> Moment:
@@ -418,6 +419,6 @@ def unpriced(book: Book, i: int, row: int, moment: Moment) -> Failure:
     unit = book.unit_account()
     under = [] if k is None else k.block_asset[unit[k.block_unit] == i].tolist()
     missing = sorted({moment.assets[a] for a in legs + held + under if a >= 0 and not math.isfinite(moment.price[a])})
-    at = when(moment.as_of).isoformat()
+    at = instant(moment.as_of).isoformat()
     error = MissingMarketError(f"market: expected a price of {', '.join(missing)} at {at}, there is none")
     return Failure.from_error(error, row, str(book.account_id[i]))

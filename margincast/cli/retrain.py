@@ -82,7 +82,7 @@ def rollback(
     """Make the model that the champion replaced the champion again."""
     from margincast.cli.inputs import HOME
     from training.registry import Registry as Home
-    from training.retrain.job import replace_folder
+    from training.retrain.folders import replace_folder
 
     home = Home(registry or HOME)
     before, now = home.rollback()

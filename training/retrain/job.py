@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -23,9 +22,11 @@ from training.pipeline import save_training, train_dataset
 from training.registry import RETRAIN, Registered, Registry
 from training.retrain.chunks import Chunks, months_between, panel_digest, rules_digest
 from training.retrain.evidence import Shown, gather
+from training.retrain.folders import folder_digest, replace_folder
 from training.retrain.gate import Check, Decision, Gate, decide
 from training.retrain.journal import Journal
 from training.retrain.parity import served_gap
+from training.retrain.period import Period, period_of
 from training.retrain.triggers import Reason, Triggers, due
 from training.settings import Stage, TrainSettings, say, stage
 from training.splits import PURGE_NS
@@ -115,44 +116,6 @@ class Retraining:
     summary: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Times of a run, nanoseconds UTC."""
-
-    first: int
-    prior: int
-    judged: int
-    until: int
-    end: int
-
-
-def period_of(panel: MarketPanel, settings: RetrainSettings) -> Period | None:
-    """Choose the times of a run from the bars there are.
-
-    Parameters
-    ----------
-    panel : MarketPanel
-        Bars.
-    settings : RetrainSettings
-        Lengths.
-
-    Returns
-    -------
-    Period or None
-        First instant of the training, end of the prior's data, first instant judged, end of what has matured, newest
-        bar; None where there are too few bars.
-    """
-    until = (panel.end - PURGE_NS) // DAY_NS * DAY_NS
-    judged = until - settings.judged_days * DAY_NS
-    epoch = settings.prior_days * DAY_NS
-    prior = judged // epoch * epoch
-    first = max(judged - settings.window_days * DAY_NS, panel.start + settings.train.warmup_days * DAY_NS)
-    first = -(-first // DAY_NS) * DAY_NS
-    if prior - first < 30 * DAY_NS:
-        return None
-    return Period(first, prior, judged, until, panel.end)
-
-
 def retrain(
     panel: MarketPanel,
     registry: Registry,
@@ -195,7 +158,7 @@ def retrain(
     """
     chosen = settings or RetrainSettings()
     folder = Path(work)
-    times = period_of(panel, chosen)
+    times = period_of(panel, chosen.judged_days, chosen.window_days, chosen.prior_days, chosen.train.warmup_days)
     if times is None:
         return Retraining("no data", (), None, None, folder, {"outcome": "no data", "bars": panel.n_bars})
     run = _Run(panel, registry, folder, chosen, times, progress, columns)
@@ -396,51 +359,6 @@ class _Run:
             }
         )
         return summary
-
-
-def replace_folder(source: Path, target: Path, move: bool = False) -> None:
-    """Put a folder in the place of another, so that a reader finds the old one or the new one, whole.
-
-    Parameters
-    ----------
-    source : Path
-        The new folder.
-    target : Path
-        Where it shall stand.
-    move : bool
-        Whether the source may be moved; else it is copied.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = source if move else target.with_name(f".{target.name}.new")
-    old = target.with_name(f".{target.name}.old")
-    if not move:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(source, fresh)
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.replace(old)
-    fresh.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def folder_digest(folder: Path) -> str:
-    """Digest of the names and contents of all files of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-
-    Returns
-    -------
-    str
-        SHA-256, hexadecimal.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
 
 
 def _number(value: float | None) -> float:

@@ -21,12 +21,19 @@ from tests.training.retrain.conftest import SETTINGS, fresh_work
 from training.registry import Registry
 from training.retrain import Triggers, only_one, retrain
 from training.retrain.chunks import Chunks, months_between
-from training.retrain.job import STAGES, folder_digest, period_of
+from training.retrain.folders import folder_digest
+from training.retrain.job import STAGES
+from training.retrain.period import period_of
 
 
 def champion(registry: Registry) -> str:
     """Version of the champion."""
     return registry.load("champion").version
+
+
+def times_of(panel):
+    """Times of a run with the settings of these tests."""
+    return period_of(panel, SETTINGS.judged_days, SETTINGS.window_days, SETTINGS.prior_days, SETTINGS.train.warmup_days)
 
 
 def test_the_first_night_makes_a_champion(first_night, early):
@@ -37,7 +44,9 @@ def test_the_first_night_makes_a_champion(first_night, early):
     assert found == {"begun", *STAGES, "ended"}
     exported = MarginCallPredictor.load(home.work.parent / "export")
     assert exported.version == "margincast/1"
-    times = period_of(early, SETTINGS)
+    times = period_of(
+        early, SETTINGS.judged_days, SETTINGS.window_days, SETTINGS.prior_days, SETTINGS.train.warmup_days
+    )
     assert exported.prior.fitted_until <= times.judged  # nothing of the period judged was seen
     assert exported.metadata["trained_until"] == times.judged
     assert exported.expires_ns == times.judged + 365 * DAY_NS
@@ -63,7 +72,9 @@ def test_the_same_inputs_give_the_same_bundle(home, early, tmp_path):
 
 
 def test_rows_kept_are_the_rows_built_anew(home, early, tmp_path):
-    times = period_of(early, SETTINGS)
+    times = period_of(
+        early, SETTINGS.judged_days, SETTINGS.window_days, SETTINGS.prior_days, SETTINGS.train.warmup_days
+    )
     prior = home.registry.load("champion").prior
     kept = Chunks(home.work / "rows", early, prior, SETTINGS.train)
     anew = Chunks(tmp_path / "rows", early, prior, SETTINGS.train)
