@@ -18,6 +18,7 @@ from serving.observe import Observe
 from serving.openapi import install_openapi
 from serving.problems import install_handlers
 from serving.routes import (
+    account_asks,
     account_reads,
     accounts,
     alerts,
@@ -97,6 +98,7 @@ _ROUTES = (
     recommendations,
     what_if,
     account_reads,
+    account_asks,
     accounts,
     market,
     alerts,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from features.answer import Forecast
-from features.forecast import Moment, moment_at
+from features.forecast import Moment
 from models.account import Account, Collateral, Position
 from models.book import Book
 from models.book_small import BookMaker
-from models.errors import Failure, InputError, MargincastError, MissingMarketError
+from models.errors import Failure, InputError, MargincastError
 from models.instrument import parse_symbol
 from models.margin.rulesets.loader import ruleset_model
 from models.market import MarketPanel
@@ -26,17 +25,18 @@ from models.rebalance.joint import DeskRun
 from models.typing import MINUTE_NS, BoolArray
 from serving.answers import account_predictions
 from serving.decode import Accounts
-from serving.instants import instant
+from serving.instants import instant, nanoseconds
 from serving.model_source import Model
+from serving.moments import Moments
 from serving.problems import ProblemError
 from serving.schemas import AccountPrediction, DeskResponse, Market, PredictionResponse, RecommendationResponse
 from serving.tracing import span
+from serving.unpriced import unpriced
 
-__all__ = ["Engine", "Observer", "unpriced"]
+__all__ = ["Engine", "Observer"]
 
 Observer = Callable[[Moment, Book, Forecast], None]
 
-_MOMENTS = 16
 _SMALL = 16
 DESK_SECONDS = 5.0
 
@@ -89,27 +89,18 @@ class Engine:
         self.panel = panel
         self.model = model
         self.observer: Observer | None = None
-        self._clock = clock
-        self._skew = int(skew_seconds * 1e9)
         self.prior = prior or PriorModel.fit(panel) if model.predictor is None else model.predictor.prior
         self._maker = BookMaker(panel.assets)
-        self._lock = threading.Lock()
-        self._moments: OrderedDict[int, Moment] = OrderedDict()
-        self._fallback = fallback or Fallback()
-        self._newest = newest or self._moment_at(panel.end)
-        self._sources, self._behind = sorted(set(panel.source)), _behind(self._newest)
-
-    def _moment_at(self, as_of: int) -> Moment:
-        return moment_at(self.panel, as_of, self.prior, self.model.predictor, self._fallback)
+        self._moments = Moments(panel, model, self.prior, clock, skew_seconds, fallback or Fallback(), newest)
 
     @property
     def newest(self) -> Moment:
         """The newest market."""
-        return self._newest
+        return self._moments.newest
 
     def moment_of(self, account: Account) -> Moment:
         """Give the market that an account is answered on, see `moment_at`."""
-        return self._moment(account, self._clock() + self._skew)
+        return self._moment(account, self._moments.latest())
 
     def moment_at(self, as_of: int) -> Moment:
         """Give the market that was known at an instant.
@@ -129,12 +120,28 @@ class Engine:
         MargincastError
             If the instant is in the future, or before the market.
         """
-        return self._at(self._past(as_of, self._clock() + self._skew))
+        return self._moments.at(self._moments.past(as_of, self._moments.latest()))
+
+    def standing(self, account: Account) -> Account:
+        """Give an account that is held still, as it stands on the newest bar.
+
+        Parameters
+        ----------
+        account : Account
+            As it was told.
+
+        Returns
+        -------
+        Account
+            As of the newest close, or of when it was told where that is later; as rounds score it.
+        """
+        told = nanoseconds(account.as_of)
+        return replace(account, as_of=instant(min(max(told, self.newest.as_of), self._moments.latest())))
 
     def warm(self) -> None:
         """Compile the kernels, so that the first request is as fast as the next."""
-        now = instant(self._newest.as_of)
-        priced = [a for a, p in zip(self.panel.assets, self._newest.price, strict=True) if math.isfinite(p)][:2]
+        now = instant(self.newest.as_of)
+        priced = [a for a, p in zip(self.panel.assets, self.newest.price, strict=True) if math.isfinite(p)][:2]
         legs = tuple(Position(symbol=f"{a}/USDT:USDT", quantity=1.0, entry_price=1.0) for a in priced)
         cash = (Collateral(asset="USDT", quantity=1e9),)
         account = Account(
@@ -149,9 +156,7 @@ class Engine:
 
     def market(self) -> Market:
         """The newest market, as answers name it."""
-        end = self._newest.as_of
-        age = (self._clock() - end) / MINUTE_NS
-        return Market(as_of=instant(end), age_minutes=round(age, 3), sources=self._sources, behind_minutes=self._behind)
+        return self._moments.market()
 
     def refused(self, accounts: Sequence[Account]) -> list[Failure]:
         """Tell which accounts the rules or the market do not know, or that come from the future.
@@ -168,11 +173,11 @@ class Engine:
         """
         _, bad = Book.from_accounts(accounts, self.panel.assets)
         found = {failure.row: failure for failure in bad}
-        latest = self._clock() + self._skew
+        latest = self._moments.latest()
         for row, account in enumerate(accounts):
             if row not in found:
                 try:
-                    self._instant(account, latest)
+                    self._moments.instant(account, latest)
                 except InputError as error:
                     found[row] = Failure.from_error(error, row, account.account_id)
         return [found[row] for row in sorted(found)]
@@ -301,7 +306,7 @@ class Engine:
         )
 
     def _parts(self, request: Accounts, failures: list[Failure]) -> list[_Part]:
-        latest = self._clock() + self._skew
+        latest = self._moments.latest()
         parts: dict[int, _Part] = {}
         for account, row in zip(request.accounts, request.rows, strict=True):
             try:
@@ -316,32 +321,8 @@ class Engine:
             part.rows.append(row)
         return list(parts.values())
 
-    def _instant(self, account: Account, latest: int) -> int:
-        if account.as_of.tzinfo is None:
-            raise InputError("as_of", account.as_of.isoformat(), "a time with a zone, for example 2025-03-01T12:00:00Z")
-        return self._past(int(account.as_of.timestamp() * 1e6) * 1000, latest)
-
-    def _past(self, as_of: int, latest: int) -> int:
-        if as_of > latest:
-            now = instant(latest - self._skew).isoformat(timespec="seconds")
-            raise InputError("as_of", instant(as_of).isoformat(), f"a time that is not in the future (now {now})")
-        return as_of
-
     def _moment(self, account: Account, latest: int) -> Moment:
-        return self._at(self._instant(account, latest))
-
-    def _at(self, as_of: int) -> Moment:
-        if as_of >= self._newest.as_of:
-            return self._newest
-        row = int(self.panel.row_closed(as_of))
-        with self._lock:
-            moment = self._moments.get(row)
-            if moment is None:
-                moment = self._moments[row] = self._moment_at(as_of)
-                while len(self._moments) > _MOMENTS:
-                    self._moments.popitem(last=False)
-            self._moments.move_to_end(row)
-        return moment
+        return self._moments.at(self._moments.instant(account, latest))
 
     def _book(self, part: _Part, failures: list[Failure]) -> tuple[Book, list[int]]:
         if len(part.accounts) <= _SMALL:
@@ -383,42 +364,5 @@ def _dynamic(accounts: Sequence[Account], assets: tuple[str, ...]) -> BoolArray:
     return np.array([a in bases for a in assets], np.bool_)
 
 
-def _behind(moment: Moment) -> dict[str, float | None]:
-    """Assets whose last bar is older than the newest one, and by how many minutes; None where there is none."""
-    late = dict(zip(moment.assets, ((moment.as_of - moment.closed) / MINUTE_NS).tolist(), strict=True))
-    return {asset: round(m, 3) if math.isfinite(m) else None for asset, m in late.items() if not m < 1e-6}
-
-
 def _at(failure: Failure, row: int) -> Failure:
     return Failure(row, failure.account_id, failure.code, failure.field, failure.message)
-
-
-def unpriced(book: Book, i: int, row: int, moment: Moment) -> Failure:
-    """Say which prices an account lacks.
-
-    Parameters
-    ----------
-    book : Book
-        Accounts.
-    i : int
-        Which of them.
-    row : int
-        Its position in the request.
-    moment : Moment
-        The market.
-
-    Returns
-    -------
-    Failure
-        With the names of the assets.
-    """
-    b = book.arrays
-    legs = b.leg_asset[b.unit_leg[b.account_unit[i]] : b.unit_leg[b.account_unit[i + 1]]].tolist()
-    held = b.coll_asset[b.unit_coll[b.account_unit[i]] : b.unit_coll[b.account_unit[i + 1]]].tolist()
-    k = book.blocks
-    unit = book.unit_account()
-    under = [] if k is None else k.block_asset[unit[k.block_unit] == i].tolist()
-    missing = sorted({moment.assets[a] for a in legs + held + under if a >= 0 and not math.isfinite(moment.price[a])})
-    at = instant(moment.as_of).isoformat()
-    error = MissingMarketError(f"market: expected a price of {', '.join(missing)} at {at}, there is none")
-    return Failure.from_error(error, row, str(book.account_id[i]))

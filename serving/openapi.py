@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from models.account import Account
-from serving import schemas
+from serving import asks, schemas
 from serving.accounts import schemas as registered
 from serving.inference import schemas as inference
 from serving.ledger import report as judged
@@ -33,6 +33,8 @@ _TYPES: tuple[Any, ...] = (
     schemas.DeskResponse,
     WhatIfRequest,
     WhatIfResponse,
+    asks.PlanRequest,
+    asks.AccountChanges,
     schemas.ModelList,
     schemas.Ready,
     schemas.Problem,

@@ -13,7 +13,8 @@ from features.sources.accounts import AccountChunk
 from models.book import Book
 from models.errors import Failure, MargincastError
 from models.typing import BoolArray, IntArray, ObjectArray
-from serving.engine import Engine, unpriced
+from serving.engine import Engine
+from serving.unpriced import unpriced
 
 __all__ = ["Scored", "score"]
 

@@ -16,19 +16,19 @@ from serving.security import Role, need
 from serving.what_if import WhatIfRequest
 from serving.what_if import what_if as evaluate
 
-__all__ = ["router"]
+__all__ = ["CHANGES", "router"]
 
 router = APIRouter(tags=["recommendations"])
 _request = msgspec.json.Decoder(WhatIfRequest)
 _IN_THREAD = 1_000_000
-_CHANGES = {"collateral": [{"asset": "USDT", "quantity": 5000}], "prices": {"BTC": -0.05}}
+CHANGES = {"collateral": [{"asset": "USDT", "quantity": 5000}], "prices": {"BTC": -0.05}}
 
 
 @router.post(
     "/v1/what-if",
     summary="One account before and after changes: levels and P(call)",
     openapi_extra={
-        "requestBody": body_of("WhatIfRequest", example={"account": EXAMPLE, "changes": _CHANGES}),
+        "requestBody": body_of("WhatIfRequest", example={"account": EXAMPLE, "changes": CHANGES}),
         "responses": {
             "200": json_answer("WhatIfResponse"),
             **problem_answers(400, 401, 403, 413, 415, 422, 429, 503),
