@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Server", "serve"]
 
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than balancers and clients keep idle connections, so that none is closed under a request on its way."""
+
 
 def serve(settings: Settings, log_level: str = "info") -> None:
     """Run the API until it is stopped.
@@ -43,6 +46,7 @@ def serve(settings: Settings, log_level: str = "info") -> None:
         log_config=config,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.timeout_seconds) + 1,
     )
     Server(options, app.state.runtime, settings.drain_seconds).run()

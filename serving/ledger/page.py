@@ -32,6 +32,7 @@ ROW: Final = np.dtype(
 )
 """What is said of one account, besides its name: version and digest of its state, P by horizon, flags, margin state."""
 _MAGIC: Final = b"MCL1"
+_OBJECTS: Final = 1_000
 _SIZES: Final = struct.Struct("<4sIII")  # magic, rows, bytes of names, bytes before compression
 
 
@@ -80,6 +81,12 @@ class Page:
 
     def __len__(self) -> int:
         return len(self.ends)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it takes, about: the arrays, the bytes they are views of, and the objects themselves."""
+        whole = self.rows.nbytes + 2 * (len(self.names) + len(self.checks)) + self.ends.nbytes * 3 // 2
+        return whole + _OBJECTS
 
     def account_ids(self) -> list[str]:
         """Names of the accounts."""

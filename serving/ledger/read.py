@@ -18,10 +18,11 @@ from serving.store.tables import AnyRow, ledger_pages, shards
 __all__ = ["Reader", "Statement"]
 
 _AT_ONCE = 64
-_MOST_ROWS = 500_000  # of the pages that are kept, about 80 MB
+_MOST_BYTES = 80 * 2**20
 _ORDERS = 4
 _HEAD = ("tenant_id", "shard", "page", "first_seq", "close_ns", "said_ns", "model_version", "kind", "account_id")
 Rank = tuple[float, str]
+Heads = list[tuple[int, int, bytes]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +62,21 @@ class _Order:
 class Reader:
     """Reads the ledger, and keeps the pages that were read last: they never change.
 
+    Parameters
+    ----------
+    most_bytes : int
+        How much memory the kept pages may take; the newest one is always kept.
+
     Notes
     -----
     Safe to use from several threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._pages: OrderedDict[tuple[str, int, int, bytes], Page] = OrderedDict()
-        self._rows = 0
-        self._orders: OrderedDict[tuple[Any, ...], _Order] = OrderedDict()
+        self._bytes = 0
+        self._orders: OrderedDict[tuple[str, int], tuple[Heads, _Order]] = OrderedDict()
         self._lock = threading.Lock()
 
     def past(
@@ -149,18 +156,20 @@ class Reader:
     def _order(self, connection: Connection, tenant: str, horizon: int) -> _Order:
         s = shards.c
         heads = connection.execute(select(s.shard, s.ledger_page, s.ledger_hash).where(s.tenant_id == tenant)).all()
-        key = (tenant, horizon, *sorted((row.shard, row.ledger_page, bytes(row.ledger_hash)) for row in heads))
+        key, now = (tenant, horizon), sorted((row.shard, row.ledger_page, bytes(row.ledger_hash)) for row in heads)
         with self._lock:
-            if key in self._orders:
+            then, kept = self._orders.get(key, (None, None))
+            if kept is not None and then == now:
                 self._orders.move_to_end(key)
-                return self._orders[key]
+                return kept
         said: dict[str, Statement] = {}
         for row in heads:
             self._latest(connection, tenant, row.shard, said)
         ranks = sorted((-p, name) for name, one in said.items() if np.isfinite(p := float(one.row["p_call"][horizon])))
         found = _Order(ranks, said)
         with self._lock:
-            self._orders[key] = found
+            self._orders[key] = (now, found)
+            self._orders.move_to_end(key)
             while len(self._orders) > _ORDERS:
                 self._orders.popitem(last=False)
         return found
@@ -187,10 +196,10 @@ class Reader:
         own = (p.tenant_id == head.tenant_id) & (p.shard == head.shard) & (p.page == head.page)
         found = unpack(bytes(connection.execute(select(p.body).where(own)).scalar_one()))
         with self._lock:
-            self._rows += 0 if key in self._pages else len(found)
+            self._bytes += 0 if key in self._pages else found.weight
             self._pages[key] = found
-            while self._rows > _MOST_ROWS and len(self._pages) > 1:
-                self._rows -= len(self._pages.popitem(last=False)[1])
+            while self._bytes > self._most_bytes and len(self._pages) > 1:
+                self._bytes -= self._pages.popitem(last=False)[1].weight
         return found
 
 

@@ -134,6 +134,21 @@ class ShardBook:
         self._held, self._made_at = Held(book, version, digest, self._version, failures), rules
         return self._held
 
+    @property
+    def accounts(self) -> list[Account]:
+        """What is held."""
+        return [one.account for one in self._kept.values()]
+
+    @property
+    def rulesets(self) -> set[str]:
+        """Names of their rules."""
+        return set() if self._columns is None else set(self._columns[0]["ruleset"].tolist())
+
+    @property
+    def made(self) -> Held | None:
+        """What `at` built last; the same object until accounts or their rules change."""
+        return self._held
+
 
 def book_of(accounts: Sequence[Account], assets: tuple[str, ...], close_ns: int) -> tuple[Book, list[Failure]]:
     """Build the book of accounts as they stand at the close of a bar, or later where they were told later.

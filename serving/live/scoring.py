@@ -19,7 +19,8 @@ from serving.accounts import decode_body
 from serving.accounts.changes import Change
 from serving.answers import account_predictions
 from serving.ledger import Said, append
-from serving.live.alerts import AlertRules, Measure, measure, steps
+from serving.live.alerts import AlertRules, Measure, measure, measure_announced, steps
+from serving.live.announced import Ahead, AnnouncedBook, announced_books, announced_levels, changes_ahead
 from serving.live.books import Held, ShardBook, book_of
 from serving.live.telling import Scene, Told, alert_rules, end_of_deleted, open_alerts, tell
 from serving.schemas import AccountPrediction
@@ -92,6 +93,15 @@ class Scored:
     seen: Forecast
 
 
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """What is kept of a shard between rounds; one round at a time."""
+
+    kept: ShardBook
+    ahead: Ahead
+    lock: threading.Lock
+
+
 class ScoresChanges(Protocol):
     """Scores accounts in the transaction that stores them."""
 
@@ -116,7 +126,7 @@ class Scorer:
     def __init__(self, store: Store, threads: int = 1) -> None:
         self.store = store
         self._threads = threads
-        self._books: dict[tuple[str, int], tuple[ShardBook, threading.Lock]] = {}
+        self._shards: dict[tuple[str, int], _Shard] = {}
         self._adding = threading.Lock()
 
     def score(self, tenant: str, shard: int, view: View, now_ns: int) -> Outcome:
@@ -147,21 +157,20 @@ class Scorer:
         -----
         The accounts are computed before the lock is taken; where one changed in between, they are computed again.
         """
-        kept, lock = self._book(tenant, shard, view.moment.assets)
-        with lock:
+        one = self._shard(tenant, shard, view.moment.assets)
+        with one.lock:
             for attempt in range(_ATTEMPTS):
-                rules, known = self.store.query(lambda c: self._look(c, kept, view))
+                rules, known = self.store.query(lambda c: self._look(c, one.kept, view))
                 if known:
                     return Outcome("known")
-                held = kept.at(view.moment.as_of)
-                seen, measures = self._compute(held.book, view.moment, rules)
+                held, seen, measures = self._measured(one, view, rules)
                 last = attempt == _ATTEMPTS - 1
 
                 def work(
                     connection: Connection, held: Held = held, seen: Forecast = seen,
                     measures: list[Measure] = measures, rules: AlertRules = rules, last: bool = last,
                 ) -> Outcome | None:  # fmt: skip
-                    return self._commit(connection, kept, held, seen, measures, rules, view, now_ns, last)
+                    return self._commit(connection, one, held, seen, measures, rules, view, now_ns, last)
 
                 outcome = self.store.run(work, idempotent=True)
                 if outcome is not None:
@@ -198,7 +207,9 @@ class Scorer:
         accounts = [decode_body(one.entry.body) for one in changed]
         book, _ = book_of(accounts, view.moment.assets, view.moment.as_of)
         rules = alert_rules(connection, tenant)
-        seen, measures = self._compute(book, view.moment, rules)
+        ahead = changes_ahead((one.ruleset for one in accounts), view.moment.as_of, rules.rule_change_days)
+        under = announced_books(ahead, accounts, book.account_id.tolist(), view.moment.assets)
+        seen, measures = self._compute(book, view.moment, rules, under)
         found = [by_name[name] for name in book.account_id.tolist()]
         for shard in sorted({one.shard for one in found}):
             rows = np.array([i for i, one in enumerate(found) if one.shard == shard], np.int64)
@@ -212,11 +223,13 @@ class Scorer:
             self._say(connection, head, said, [_rows(m, rows) for m in measures], rules, names)
         return Scored(view.moment, book, seen)
 
-    def _book(self, tenant: str, shard: int, assets: tuple[str, ...]) -> tuple[ShardBook, threading.Lock]:
+    def _shard(self, tenant: str, shard: int, assets: tuple[str, ...]) -> _Shard:
         with self._adding:
-            found = self._books.get((tenant, shard))
-            if found is None or found[0].assets != assets:
-                found = self._books[tenant, shard] = (ShardBook(tenant, shard, assets), threading.Lock())
+            found = self._shards.get((tenant, shard))
+            if found is None or found.kept.assets != assets:
+                found = self._shards[tenant, shard] = _Shard(
+                    ShardBook(tenant, shard, assets), Ahead(), threading.Lock()
+                )
             return found
 
     def _look(self, connection: Connection, kept: ShardBook, view: View) -> tuple[AlertRules, bool]:
@@ -227,16 +240,27 @@ class Scorer:
             kept.refresh(connection)
         return alert_rules(connection, kept.tenant), known
 
-    def _compute(self, book: Book, moment: Moment, rules: AlertRules) -> tuple[Forecast, list[Measure]]:
+    def _measured(self, one: _Shard, view: View, rules: AlertRules) -> tuple[Held, Forecast, list[Measure]]:
+        """What is held, as it stands at the close, and what is found of it."""
+        held = one.kept.at(view.moment.as_of)
+        under = one.ahead.books(one.kept, held, view.moment.as_of, rules.rule_change_days)
+        return held, *self._compute(held.book, view.moment, rules, under)
+
+    def _compute(
+        self, book: Book, moment: Moment, rules: AlertRules, under: Sequence[AnnouncedBook]
+    ) -> tuple[Forecast, list[Measure]]:
         if not len(book):
             return empty_forecast(0, False), []
         seen = moment.outlook(book, num_threads=self._threads)
-        return seen, measure(seen, margin_levels(moment.valued(book), moment.price), rules)
+        levels = margin_levels(moment.valued(book), moment.price)
+        ahead = measure_announced(levels, announced_levels(under, moment), rules, moment.as_of)
+        return seen, [*measure(seen, levels, rules), ahead]
 
     def _commit(
-        self, connection: Connection, kept: ShardBook, held: Held, seen: Forecast, measures: list[Measure],
+        self, connection: Connection, one: _Shard, held: Held, seen: Forecast, measures: list[Measure],
         rules: AlertRules, view: View, now_ns: int, last: bool,
     ) -> Outcome | None:  # fmt: skip
+        kept = one.kept
         head = self.store.lock_shard(connection, kept.tenant, kept.shard)
         if _is_known(head, view):
             return Outcome("known")
@@ -244,8 +268,7 @@ class Scorer:
             if not last:
                 return None
             kept.refresh(connection)  # under the lock nothing can change any more
-            held = kept.at(view.moment.as_of)
-            seen, measures = self._compute(held.book, view.moment, rules)
+            held, seen, measures = self._measured(one, view, rules)
         names = held.book.account_id.tolist()
         said = _said(kept.tenant, kept.shard, "round", view, now_ns, names, held.version, held.digest, seen)
         told = self._say(connection, head, said, measures, rules)
@@ -291,7 +314,8 @@ def _take(seen: Forecast, rows: Any) -> Forecast:
 
 
 def _rows(one: Measure, rows: Any) -> Measure:
-    return Measure(one.kind, one.enter[rows], one.keep[rows], one.value[rows], one.threshold)
+    words = {i: one.words[row] for i, row in enumerate(rows.tolist()) if row in one.words}
+    return Measure(one.kind, one.enter[rows], one.keep[rows], one.value[rows], one.threshold, words)
 
 
 class Scoring:

@@ -319,7 +319,12 @@ _TEXTS: Mapping[str, Callable[[Raised], str]] = {
     "last_safe": lambda one: f"a transfer must start within {one.value:.0f} minutes",
     "drift": lambda one: f"equity is {one.value:.2f} times the initial requirement",
     "stale": lambda one: f"the newest price is {one.value:.0f} minutes old",
+    "rule_change": lambda one: f"{one.words}, in {_until(one.value)}",
 }
+
+
+def _until(days: float) -> str:
+    return f"{days:.0f} days" if days >= 2 else f"{24 * days:.0f} hours"
 
 
 def _digest(scene: Scene, beyond: Sequence[Raised]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ router = APIRouter(tags=["alerts"])
 _EXPECTED = (401, 403, 409, 422, 429, 503)
 _rules = msgspec.json.Decoder(AlertRules)
 _CURSOR = r"^[0-9]{1,19}\.[0-9a-f]{32}$"
-Kind = Literal["p_call", "level", "last_safe", "drift", "stale"]
+Kind = Literal["p_call", "level", "last_safe", "drift", "stale", "rule_change"]
 Severity = Literal["info", "warning", "critical", "emergency"]
 
 

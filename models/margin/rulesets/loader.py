@@ -26,6 +26,7 @@ __all__ = [
     "LENDERS",
     "keep_document",
     "load_ruleset",
+    "ruleset_dates",
     "ruleset_digest",
     "ruleset_model",
     "ruleset_names",
@@ -119,6 +120,40 @@ def load_ruleset(name: str, as_of: datetime) -> Ruleset:
         raise UnknownRulesetError("ruleset", name, "one of " + ", ".join(ruleset_names()))
     _, changes, _ = _document(name)
     return _ruleset(name, bisect_right(changes, to_utc(as_of)))
+
+
+def ruleset_dates(name: str, since: datetime, until: datetime) -> list[datetime]:
+    """List the instants at which anything in a ruleset changes.
+
+    Parameters
+    ----------
+    name : str
+        One of `ruleset_names`.
+    since, until : datetime
+        Timezone-aware; changes after `since`, up to and with `until`.
+
+    Returns
+    -------
+    list of datetime
+        UTC, rising. A later version may say the same as the one before.
+
+    Raises
+    ------
+    UnknownRulesetError
+        If there is no ruleset of that name.
+    InputError
+        If an instant has no zone.
+
+    Examples
+    --------
+    >>> from datetime import timezone
+    >>> ruleset_dates("generic-linear", *(datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2011, 2031)))
+    []
+    """
+    if name not in ruleset_names():
+        raise UnknownRulesetError("ruleset", name, "one of " + ", ".join(ruleset_names()))
+    _, changes, _ = _document(name)
+    return changes[bisect_right(changes, to_utc(since)) : bisect_right(changes, to_utc(until))]
 
 
 @cache

@@ -6,7 +6,8 @@ never below it. An alert begins or grows with ``enter`` and ends when ``keep`` i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -18,8 +19,9 @@ from serving.live.alerts.rules import AlertRules
 
 __all__ = ["KINDS", "Measure", "last_safe_minutes", "measure"]
 
-KINDS: Final = ("p_call", "level", "last_safe", "drift", "stale")
-"""P(call) over the target, margin level crossed, last safe minute near, collateral away from exposure, old market."""
+KINDS: Final = ("p_call", "level", "last_safe", "drift", "stale", "rule_change")
+"""P(call) over the target, margin level crossed, last safe minute near, collateral away from exposure, old market,
+announced rules; the last is measured by `serving.live.alerts.announced`."""
 _OF_STATE: Final = np.array([0, 0, 1, 3, 4], np.int64)
 """Level by state: release, ok, below_initial, call, liquidation."""
 
@@ -38,6 +40,8 @@ class Measure:
         What was measured: P, state, minutes, cover, minutes.
     threshold : float
         What it was compared with for the lowest level; NaN for states.
+    words : dict of int to str
+        What to say of a row beside the value, where that does not tell all.
     """
 
     kind: str
@@ -45,6 +49,7 @@ class Measure:
     keep: IntArray
     value: FloatArray
     threshold: float
+    words: Mapping[int, str] = field(default_factory=dict)
 
 
 def measure(seen: Forecast, levels: MarginLevels, rules: AlertRules) -> list[Measure]:
@@ -62,7 +67,7 @@ def measure(seen: Forecast, levels: MarginLevels, rules: AlertRules) -> list[Mea
     Returns
     -------
     list of Measure
-        In the order of `KINDS`. An account without a price begins nothing and keeps what it has.
+        In the order of `KINDS`, without the last. An account without a price begins nothing and keeps what it has.
     """
     unknown = levels.state < 0
     found = [_p_call(seen, rules), _level(levels, rules), _last_safe(seen, rules), _drift(levels, rules), _stale(seen)]

@@ -39,6 +39,11 @@ class AlertRules(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True)
         None: not looked at.
     cover_clear : float
         It must be back inside by this share, in [0, 1).
+    rule_change_days : float
+        How many days ahead announced rules are looked at, in [0, 90]; 0: not at all.
+    rule_change_near : float
+        Under them an account is near a call where equity exceeds the call requirement by no more than this share of it,
+        in [0, 10].
     budget_per_hour : int
         Alerts told one by one within an hour, in [0, 100000]; the others are stored and told together.
 
@@ -62,6 +67,8 @@ class AlertRules(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cover_low: Amount | None = None
     cover_high: Amount | None = None
     cover_clear: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.05
+    rule_change_days: Annotated[float, Meta(ge=0.0, le=90.0)] = 7.0
+    rule_change_near: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.1
     budget_per_hour: Annotated[int, Meta(ge=0, le=100_000)] = 100
 
     def __post_init__(self) -> None:

@@ -48,6 +48,8 @@ class Raised:
         The alert that it replaces; empty where it is the first.
     value, threshold : float
         What was measured, and what it was compared with.
+    words : str
+        What to say beside them.
     """
 
     row: int
@@ -57,6 +59,7 @@ class Raised:
     before: str
     value: float
     threshold: float
+    words: str = ""
 
 
 def alert_id(
@@ -138,7 +141,8 @@ def steps(
             ident = alert_id(tenant, name, one.kind, step, close_ns, market_seq, version) if step else ""
             before = standing.alert_id if standing else ""
             value = float(one.value[row])
-            found.append(Raised(row, one.kind, step, ident or before, before if step else "", value, one.threshold))
+            head = (row, one.kind, step, ident or before, before if step else "", value, one.threshold)
+            found.append(Raised(*head, one.words.get(row, "")))
     return sorted(found, key=lambda r: (-r.level, r.row))
 
 

@@ -1,5 +1,7 @@
 """What was said last, or up to an instant; and the order of risk."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,29 @@ def test_what_is_not_a_number_goes_out_as_null(store: Store) -> None:
     assert (found.state, [row.horizon_minutes for row in found.rows]) == ("unknown", list(HORIZONS))
     assert [row.p_call for row in found.rows] == [None] * 4
     assert found.rows[3].prior == pytest.approx(said.seen.prior[0, 3])
+
+
+def test_kept_pages_take_no_more_memory_than_they_may_however_small_they_are(store: Store) -> None:
+    tenant_of(store)
+    reader, pages = Reader(most_bytes=300_000), 400
+    for seed in range(pages):
+        say(store, said_of(NAMES[:1], seed, kind="account"))
+    tracemalloc.start()
+    try:
+        assert len(store.query(lambda c: list(reader.past(c, "a", 0, NAMES[0])))) == pages
+        taken = tracemalloc.get_traced_memory()[0]
+        kept = len(reader._pages)
+    finally:
+        tracemalloc.stop()
+    assert 100 < kept < pages
+    assert taken < 2 * 300_000
+
+
+def test_an_order_that_is_out_of_date_is_not_kept(store: Store) -> None:
+    tenant_of(store)
+    reader = Reader()
+    for seed in range(6):
+        say(store, said_of(NAMES, seed))
+        for horizon in (0, 2, 2):
+            list(store.query(lambda c, h=horizon: list(reader.ranked(c, "a", h))))
+    assert list(reader._orders) == [("a", 0), ("a", 2)]

@@ -1,0 +1,1 @@
+"""The server under a steady load for a quarter of an hour: does it hold more and more?"""
