@@ -26,7 +26,7 @@ _chances = msgspec.json.Decoder(tuple[Annotated[float, msgspec.Meta(gt=0, lt=1)]
 _policy = msgspec.json.Decoder(Policy | None)
 _path = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
-_range = re.compile(r"^(?P<name>[\w.]+): (?P<what>expected .*)$", re.DOTALL)
+_range = re.compile(r"^(?P<name>[\w.\[\]]+): (?P<what>expected .*)$", re.DOTALL)
 
 
 class _Named(msgspec.Struct):

@@ -34,6 +34,7 @@ _TYPES: tuple[Any, ...] = (
     WhatIfRequest,
     WhatIfResponse,
     asks.PlanRequest,
+    asks.DeskPolicy,
     asks.AccountChanges,
     schemas.ModelList,
     schemas.Ready,

@@ -24,6 +24,7 @@ from serving.ledger.keeper import Keeper
 from serving.live.service import Live
 from serving.metrics import Metrics
 from serving.model_source import Model
+from serving.policies import Policies
 from serving.problems import ProblemError
 from serving.schemas import ModelList, Ready
 from serving.security.directory import Directory, Tokens
@@ -52,7 +53,7 @@ class Runtime:
     models : LineUp
         The models.
     policy : Policy
-        Used where a request brings none.
+        Used where neither a request nor a desk brings one.
     clock : callable
         Nanoseconds since the epoch now.
     metrics : Metrics
@@ -73,6 +74,7 @@ class Runtime:
         self.settings = settings
         self.models = models
         self.policy = policy
+        self.policies = Policies(policy, store)
         self.clock = clock
         self.metrics = metrics
         self.store = store
@@ -90,7 +92,8 @@ class Runtime:
         self._swapping = threading.RLock()
         self._watchers: list[Swap] = []
         self.live = None if store is None else Live(self, store)
-        self._ledger = None if store is None else Keeper(store, metrics, clock, lambda: self._panel)
+        cache = settings.ledger_cache_mb
+        self._ledger = None if store is None else Keeper(store, metrics, clock, lambda: self._panel, cache)
         metrics.at_scrape(self._tell)
 
     @property
@@ -118,6 +121,10 @@ class Runtime:
     def mature(self) -> bool:
         """Compare with the market what was said, where there is a ledger; whether there was something to compare."""
         return self._ledger is not None and self._ledger.mature(self.stopping.is_set)
+
+    async def policy_of(self, tenant: str | None) -> Policy:
+        """The policy of a desk, else that of the server."""
+        return self.policy if tenant is None else await self.io(lambda: self.policies.of(tenant))
 
     @property
     def _panel(self) -> MarketPanel | None:

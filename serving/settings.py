@@ -76,6 +76,8 @@ class Settings:
         Most connections to it, in [1, 100].
     database_wait_seconds : float
         Longest wait for a connection or a lock of it, in [0.05, 600].
+    ledger_cache_mb : int
+        Memory for pages of the ledger that were read, MB, in [1, 100000].
     mature_seconds : float
         Seconds between comparisons of the ledger with what came, in [0, 86400]; 0: never.
     api_key : Secret
@@ -179,6 +181,7 @@ class Settings:
     database: Secret = field(default_factory=Secret)
     database_pool: int = 8
     database_wait_seconds: float = 10.0
+    ledger_cache_mb: int = 80
     mature_seconds: float = 300.0
     api_key: Secret = field(default_factory=Secret)
     host: str = "127.0.0.1"
@@ -246,6 +249,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "port": (0, 65_535),
     "database_pool": (1, 100),
     "database_wait_seconds": (0.05, 600),
+    "ledger_cache_mb": (1, 100_000),
     "mature_seconds": (0, 86_400),
     "max_body_bytes": (1024, 2**30),
     "max_accounts": (1, 1_000_000),

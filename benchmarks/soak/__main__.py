@@ -181,6 +181,7 @@ def _server(address: str, root: Path, bundle: Path, leak: float) -> Iterator[tup
         "MARGINCAST_HISTORY_DAYS": str(DAYS - 1),
         "MARGINCAST_API_KEY": KEY,
         "MARGINCAST_PORT": str(port),
+        "MARGINCAST_LEDGER_CACHE_MB": "10",  # full within minutes, as bars come so much faster than in life
         "MARGINCAST_MATURE_SECONDS": "60",
         "MARGINCAST_SILENCE_MINUTES": "0",
         "MARGINCAST_TIMEOUT_SECONDS": "60",

@@ -167,7 +167,7 @@ def change(
         for entry, shard in zip(entries, homes, strict=True)
     ]
     written = [one for one in found if one.was in ("created", "changed")]
-    _write(connection, tenant, written, raised, now_ns, key_id)
+    _write(connection, tenant, written, raised, key_id)
     return found
 
 
@@ -212,16 +212,18 @@ def delete(
     shard = shard_of(account_id, shards_of(connection, tenant))
     raised = store.lock_shard(connection, tenant, shard)["accounts_version"] + 1
     own = (accounts.c.tenant_id == tenant) & (accounts.c.account_id == account_id)
-    row = connection.execute(select(accounts.c.version).where(own, ~accounts.c.deleted)).one_or_none()
+    row = connection.execute(
+        select(accounts.c.version, accounts.c.updated_ns).where(own, ~accounts.c.deleted)
+    ).one_or_none()
     (condition or Condition()).check(account_id, None if row is None else row.version)
     if row is None:
         return None
-    version = int(row.version) + 1
-    values = {"version": version, "deleted": True, "changed": raised, "updated_ns": now_ns}
+    version, since = int(row.version) + 1, _since(row, now_ns)
+    values = {"version": version, "deleted": True, "changed": raised, "updated_ns": since}
     connection.execute(update(accounts).where(own).values(values))
     _raise_shards(connection, tenant, {shard: raised})
     past = {"tenant_id": tenant, "account_id": account_id, "version": version}
-    connection.execute(insert(account_versions), past | {"body": None, "since_ns": now_ns, "key_id": key_id})
+    connection.execute(insert(account_versions), past | {"body": None, "since_ns": since, "key_id": key_id})
     return version
 
 
@@ -240,29 +242,33 @@ def _judge(entry: Entry, shard: int, row: Any, condition: Condition, now_ns: int
     gone = row is None or row.deleted
     condition.check(entry.account_id, None if gone else int(row.version))
     if gone:
-        return Change(entry, shard, 1 if row is None else int(row.version) + 1, "created", now_ns)
+        version, since = (1, now_ns) if row is None else (int(row.version) + 1, _since(row, now_ns))
+        return Change(entry, shard, version, "created", since)
     if row.digest == entry.digest:
         return Change(entry, shard, int(row.version), "unchanged", row.updated_ns)
     if entry.as_of_ns < row.as_of_ns:
         return Change(entry, shard, int(row.version), "older", row.updated_ns)
-    return Change(entry, shard, int(row.version) + 1, "changed", now_ns)
+    return Change(entry, shard, int(row.version) + 1, "changed", _since(row, now_ns))
 
 
-def _write(
-    connection: Connection, tenant: str, found: Sequence[Change], raised: dict[int, int], now_ns: int, key_id: str
-) -> None:
+def _since(row: Any, now_ns: int) -> int:
+    """When a version begins: never before the one that it follows, whatever the clock says."""
+    return max(now_ns, int(row.updated_ns))
+
+
+def _write(connection: Connection, tenant: str, found: Sequence[Change], raised: dict[int, int], key_id: str) -> None:
     if not found:
         return
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(accounts)
     others = {c.name: statement.excluded[c.name] for c in accounts.c if not c.primary_key}
     upsert = statement.on_conflict_do_update(index_elements=["tenant_id", "account_id"], set_=others)
-    connection.execute(upsert, [_row(tenant, one, raised[one.shard], now_ns) for one in found])
-    connection.execute(insert(account_versions), [_past(tenant, one, now_ns, key_id) for one in found])
+    connection.execute(upsert, [_row(tenant, one, raised[one.shard]) for one in found])
+    connection.execute(insert(account_versions), [_past(tenant, one, key_id) for one in found])
     _raise_shards(connection, tenant, {one.shard: raised[one.shard] for one in found})
 
 
-def _row(tenant: str, one: Change, changed: int, now_ns: int) -> dict[str, Any]:
+def _row(tenant: str, one: Change, changed: int) -> dict[str, Any]:
     entry = one.entry
     return {
         "tenant_id": tenant,
@@ -273,16 +279,16 @@ def _row(tenant: str, one: Change, changed: int, now_ns: int) -> dict[str, Any]:
         "digest": entry.digest,
         "as_of_ns": entry.as_of_ns,
         "changed": changed,
-        "updated_ns": now_ns,
+        "updated_ns": one.updated_ns,
         "deleted": False,
     }
 
 
-def _past(tenant: str, one: Change, now_ns: int, key_id: str) -> dict[str, Any]:
+def _past(tenant: str, one: Change, key_id: str) -> dict[str, Any]:
     name = {"tenant_id": tenant, "account_id": one.entry.account_id, "version": one.version}
     entry = one.entry
     state = {"body": entry.body, "as_of_ns": entry.as_of_ns, "content": entry.content}
-    return name | state | {"since_ns": now_ns, "key_id": key_id}
+    return name | state | {"since_ns": one.updated_ns, "key_id": key_id}
 
 
 def _raise_shards(connection: Connection, tenant: str, raised: dict[int, int]) -> None:

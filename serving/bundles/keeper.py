@@ -167,7 +167,7 @@ class ModelKeeper:
         if self._asked_ns is None:
             return True
         seconds = self.source.refresh_seconds
-        return seconds > 0 and self._clock() - self._asked_ns >= seconds * 1e9
+        return seconds > 0 and not 0 <= self._clock() - self._asked_ns < seconds * 1e9
 
     def _fetch(self) -> Fetched:
         """Ask MLflow; before the first answer, what a run before this one fetched will do."""

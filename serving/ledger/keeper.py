@@ -29,13 +29,20 @@ class Keeper:
         Nanoseconds since the epoch now.
     market : callable
         The market as it is known now; None while there is none.
+    cache_mb : int
+        Memory for pages that were read, MB.
     """
 
     def __init__(
-        self, store: Store, metrics: Metrics, clock: Callable[[], int], market: Callable[[], MarketPanel | None]
+        self,
+        store: Store,
+        metrics: Metrics,
+        clock: Callable[[], int],
+        market: Callable[[], MarketPanel | None],
+        cache_mb: int = 80,
     ) -> None:
         self.store = store
-        self.reader = Reader()
+        self.reader = Reader(cache_mb * 2**20)
         self._gauges = CalibrationGauges(metrics)
         self._clock = clock
         self._market = market

@@ -37,6 +37,8 @@ class Held:
         ``shards.accounts_version`` that this is the state of.
     failures : list of Failure
         Accounts that cannot be scored at this instant.
+    ruleset : sequence of str, length n
+        Names of their rules.
     """
 
     book: Book
@@ -44,6 +46,7 @@ class Held:
     digest: Any
     accounts_version: int
     failures: list[Failure]
+    ruleset: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,8 @@ class ShardBook:
         self._rows = np.array([i for i in range(len(kept)) if i not in wrong], np.int64)
         version = np.array([one.version for one in kept], np.int64)[self._rows]
         digest = np.frombuffer(b"".join(one.digest for one in kept), np.uint8).reshape(-1, 32)[self._rows]
-        self._held, self._made_at = Held(book, version, digest, self._version, failures), rules
+        names = columns[0]["ruleset"][self._rows].tolist()
+        self._held, self._made_at = Held(book, version, digest, self._version, failures, names), rules
         return self._held
 
     @property

@@ -172,6 +172,8 @@ class LiveMarket:
         Published or None
             None where nothing has changed.
         """
+        for i, came in self._waiting.items():
+            self._waiting[i] = min(came, now)  # a clock that was set back must not prolong the grace
         ready = [
             i
             for i, came in self._waiting.items()

@@ -11,18 +11,19 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, update
 
-from features.answer import Forecast, empty_forecast
+from features.answer import Forecast
 from features.forecast import Moment
 from models.book import Book
-from models.margin.levels import margin_levels
+from models.rebalance import Policy
 from serving.accounts import decode_body
 from serving.accounts.changes import Change
 from serving.answers import account_predictions
 from serving.ledger import Said, append
-from serving.live.alerts import AlertRules, Measure, measure, measure_announced, steps
-from serving.live.announced import Ahead, AnnouncedBook, announced_books, announced_levels, changes_ahead
+from serving.live.alerts import AlertRules, Measure, steps
+from serving.live.announced import Ahead, announced_books, changes_ahead
 from serving.live.books import Held, ShardBook, book_of
-from serving.live.telling import Scene, Told, alert_rules, end_of_deleted, open_alerts, tell
+from serving.live.measuring import DeskSettings, measured
+from serving.live.telling import Scene, Told, end_of_deleted, open_alerts, tell
 from serving.schemas import AccountPrediction
 from serving.store import Store
 from serving.store.tables import shards
@@ -119,12 +120,15 @@ class Scorer:
     ----------
     store : Store
         The store.
+    policy : Policy, optional
+        That of the server: for desks that have none.
     threads : int
         Threads of the trees, for each shard.
     """
 
-    def __init__(self, store: Store, threads: int = 1) -> None:
+    def __init__(self, store: Store, policy: Policy | None = None, threads: int = 1) -> None:
         self.store = store
+        self._policy = policy
         self._threads = threads
         self._shards: dict[tuple[str, int], _Shard] = {}
         self._adding = threading.Lock()
@@ -160,17 +164,17 @@ class Scorer:
         one = self._shard(tenant, shard, view.moment.assets)
         with one.lock:
             for attempt in range(_ATTEMPTS):
-                rules, known = self.store.query(lambda c: self._look(c, one.kept, view))
+                desk, known = self.store.query(lambda c: self._look(c, one.kept, view))
                 if known:
                     return Outcome("known")
-                held, seen, measures = self._measured(one, view, rules)
+                held, seen, measures = self._measured(one, view, desk)
                 last = attempt == _ATTEMPTS - 1
 
                 def work(
                     connection: Connection, held: Held = held, seen: Forecast = seen,
-                    measures: list[Measure] = measures, rules: AlertRules = rules, last: bool = last,
+                    measures: list[Measure] = measures, desk: DeskSettings = desk, last: bool = last,
                 ) -> Outcome | None:  # fmt: skip
-                    return self._commit(connection, one, held, seen, measures, rules, view, now_ns, last)
+                    return self._commit(connection, one, held, seen, measures, desk, view, now_ns, last)
 
                 outcome = self.store.run(work, idempotent=True)
                 if outcome is not None:
@@ -206,21 +210,23 @@ class Scorer:
         by_name = {one.entry.account_id: one for one in changed}
         accounts = [decode_body(one.entry.body) for one in changed]
         book, _ = book_of(accounts, view.moment.assets, view.moment.as_of)
-        rules = alert_rules(connection, tenant)
-        ahead = changes_ahead((one.ruleset for one in accounts), view.moment.as_of, rules.rule_change_days)
-        under = announced_books(ahead, accounts, book.account_id.tolist(), view.moment.assets)
-        seen, measures = self._compute(book, view.moment, rules, under)
-        found = [by_name[name] for name in book.account_id.tolist()]
+        desk, names = DeskSettings.of(connection, tenant, self._policy), book.account_id.tolist()
+        rulesets = {one.account_id: one.ruleset for one in accounts}
+        ahead = changes_ahead(rulesets.values(), view.moment.as_of, desk.rules.rule_change_days)
+        under = announced_books(ahead, accounts, names, view.moment.assets)
+        own = [rulesets[name] for name in names]
+        seen, measures = measured(book, own, view.moment, desk, under, self._threads)
+        found = [by_name[name] for name in names]
         for shard in sorted({one.shard for one in found}):
             rows = np.array([i for i, one in enumerate(found) if one.shard == shard], np.int64)
             head = self.store.lock_shard(connection, tenant, shard)
             mine = [found[i] for i in rows.tolist()]
-            names = [one.entry.account_id for one in mine]
+            told = [one.entry.account_id for one in mine]
             part = _take(seen, rows)
             version = np.array([one.version for one in mine], np.int64)
             digest = [one.entry.digest for one in mine]
-            said = _said(tenant, shard, "account", view, now_ns, names, version, digest, part)
-            self._say(connection, head, said, [_rows(m, rows) for m in measures], rules, names)
+            said = _said(tenant, shard, "account", view, now_ns, told, version, digest, part)
+            self._say(connection, head, said, [_rows(m, rows) for m in measures], desk.rules, told)
         return Scored(view.moment, book, seen)
 
     def _shard(self, tenant: str, shard: int, assets: tuple[str, ...]) -> _Shard:
@@ -232,33 +238,23 @@ class Scorer:
                 )
             return found
 
-    def _look(self, connection: Connection, kept: ShardBook, view: View) -> tuple[AlertRules, bool]:
+    def _look(self, connection: Connection, kept: ShardBook, view: View) -> tuple[DeskSettings, bool]:
         own = (shards.c.tenant_id == kept.tenant) & (shards.c.shard == kept.shard)
         head = connection.execute(shards.select().where(own)).mappings().one()
         known = _is_known(head, view)
         if not known:
             kept.refresh(connection)
-        return alert_rules(connection, kept.tenant), known
+        return DeskSettings.of(connection, kept.tenant, self._policy), known
 
-    def _measured(self, one: _Shard, view: View, rules: AlertRules) -> tuple[Held, Forecast, list[Measure]]:
+    def _measured(self, one: _Shard, view: View, desk: DeskSettings) -> tuple[Held, Forecast, list[Measure]]:
         """What is held, as it stands at the close, and what is found of it."""
         held = one.kept.at(view.moment.as_of)
-        under = one.ahead.books(one.kept, held, view.moment.as_of, rules.rule_change_days)
-        return held, *self._compute(held.book, view.moment, rules, under)
-
-    def _compute(
-        self, book: Book, moment: Moment, rules: AlertRules, under: Sequence[AnnouncedBook]
-    ) -> tuple[Forecast, list[Measure]]:
-        if not len(book):
-            return empty_forecast(0, False), []
-        seen = moment.outlook(book, num_threads=self._threads)
-        levels = margin_levels(moment.valued(book), moment.price)
-        ahead = measure_announced(levels, announced_levels(under, moment), rules, moment.as_of)
-        return seen, [*measure(seen, levels, rules), ahead]
+        under = one.ahead.books(one.kept, held, view.moment.as_of, desk.rules.rule_change_days)
+        return held, *measured(held.book, held.ruleset, view.moment, desk, under, self._threads)
 
     def _commit(
         self, connection: Connection, one: _Shard, held: Held, seen: Forecast, measures: list[Measure],
-        rules: AlertRules, view: View, now_ns: int, last: bool,
+        desk: DeskSettings, view: View, now_ns: int, last: bool,
     ) -> Outcome | None:  # fmt: skip
         kept = one.kept
         head = self.store.lock_shard(connection, kept.tenant, kept.shard)
@@ -268,10 +264,10 @@ class Scorer:
             if not last:
                 return None
             kept.refresh(connection)  # under the lock nothing can change any more
-            held, seen, measures = self._measured(one, view, rules)
+            held, seen, measures = self._measured(one, view, desk)
         names = held.book.account_id.tolist()
         said = _said(kept.tenant, kept.shard, "round", view, now_ns, names, held.version, held.digest, seen)
-        told = self._say(connection, head, said, measures, rules)
+        told = self._say(connection, head, said, measures, desk.rules)
         end_of_deleted(connection, kept.tenant, kept.shard, now_ns)
         mark = {"scored_close_ns": view.moment.as_of, "scored_market_seq": view.seq}
         own = (shards.c.tenant_id == kept.tenant) & (shards.c.shard == kept.shard)

@@ -74,7 +74,7 @@ class Live:
     def __init__(self, runtime: Runtime, store: Store) -> None:
         self.runtime = runtime
         self.store = store
-        self.scorer = Scorer(store)
+        self.scorer = Scorer(store, runtime.policy if runtime.settings.policy else None)
         self.view: View | None = None
         self.spread: Spread | None = None
         self.lock = threading.RLock()

@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from models.margin.levels import STATES
+from models.rebalance import Policy
 from models.typing import HORIZONS, HOUR_NS, FloatArray
 from serving.accounts.schemas import instant
 from serving.live.alerts import SEVERITIES, AlertRules, Raised, Standing, within_budget
 from serving.store import Store
 from serving.store.tables import accounts, alert_states, alerts, deliveries, events, tenants, webhooks
 
-__all__ = ["EVENTS", "Scene", "Told", "alert_rules", "emit", "end_of_deleted", "open_alerts", "tell"]
+__all__ = ["EVENTS", "Scene", "Told", "alert_rules", "desk_policy", "emit", "end_of_deleted", "open_alerts", "tell"]
 
 EVENTS = ("alert", "alert_ended", "digest", "test")
 """Kinds of event: an alert began or grew, one ended, many beyond the budget, a test."""
@@ -86,6 +88,26 @@ def alert_rules(connection: Connection, tenant: str) -> AlertRules:
     """
     found = connection.execute(select(tenants.c.settings).where(tenants.c.id == tenant)).scalar_one()
     return AlertRules(**(found or {}).get("alerts", {}))
+
+
+def desk_policy(connection: Connection, tenant: str) -> Policy | None:
+    """Read what a desk may do.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    tenant : str
+        The desk.
+
+    Returns
+    -------
+    Policy or None
+        None where it has said nothing.
+    """
+    found = connection.execute(select(tenants.c.settings).where(tenants.c.id == tenant)).scalar_one_or_none()
+    kept = (found or {}).get("policy")
+    return None if kept is None else msgspec.convert(kept, Policy)
 
 
 def open_alerts(
@@ -231,13 +253,15 @@ def emit(
 def _told(connection: Connection, scene: Scene) -> int:
     """Alerts that were told one by one within the hour."""
     c = alerts.c
-    recent = (c.tenant_id == scene.tenant) & (c.opened_ns > scene.now_ns - HOUR_NS) & ~c.over_budget
+    within = c.opened_ns.between(scene.now_ns - HOUR_NS + 1, scene.now_ns)  # not what a clock that was ahead has dated
+    recent = (c.tenant_id == scene.tenant) & within & ~c.over_budget
     return int(connection.execute(select(func.count()).select_from(alerts).where(recent)).scalar_one())
 
 
 def _digested(connection: Connection, scene: Scene) -> bool:
     c = events.c
-    recent = (c.tenant_id == scene.tenant) & (c.created_ns > scene.now_ns - HOUR_NS) & (c.kind == "digest")
+    within = c.created_ns.between(scene.now_ns - HOUR_NS + 1, scene.now_ns)
+    recent = (c.tenant_id == scene.tenant) & within & (c.kind == "digest")
     return connection.execute(select(c.seq).where(recent).limit(1)).one_or_none() is not None
 
 

@@ -57,7 +57,7 @@ async def plan(
         str | None, Query(max_length=50, description="PROBABILITY@MINUTES; that of the policy, else 0.01@1440.")
     ] = None,
 ) -> Response:
-    """Recommend on the newest bar, by the policy of the server."""
+    """Recommend on the newest bar, by the policy of the desk, else that of the server."""
     goal = None if target is None else parse_target(target)
     return await _recommend(request, account_id, goal, None)
 
@@ -102,7 +102,8 @@ async def what_if(request: Request, account_id: Name) -> Response:
 
 
 async def _recommend(request: Request, account_id: str, target: Target | None, given: Policy | None) -> Response:
-    policy = given or runtime_of(request).policy
+    runtime, tenant = runtime_of(request), need_tenant(request, Role.PREDICT).tenant
+    policy = given or await runtime.policy_of(tenant)
     goal = target or policy.limits.goal or Target()
     return await _ask(
         request, account_id, lambda engine, account: engine.recommend(Accounts([account], [0], [], True), goal, policy)

@@ -31,12 +31,13 @@ _ALWAYS_IN_THREAD = 1_000_000
 async def recommend(request: Request) -> Response:
     """Recommend; ``target`` is PROBABILITY@MINUTES (else the policy's, else 0.01@1440), ``policy`` what may be done.
 
-    With ``desk`` all accounts are planned together on the places and routes of the policy.
+    Where it brings no policy that of the desk holds, else that of the server. With ``desk`` all accounts are planned
+    together on the places and routes of the policy.
     """
-    need(request, Role.PREDICT)
+    tenant = need(request, Role.PREDICT).tenant
     runtime = runtime_of(request)
     accounts, target, given = runtime.decode_recommendation(await read_body(request))
-    policy = given or runtime.policy
+    policy = given or await runtime.policy_of(tenant)
 
     def work() -> Response:
         if accounts.desk:

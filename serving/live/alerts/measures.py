@@ -6,7 +6,7 @@ never below it. An alert begins or grows with ``enter`` and ends when ``keep`` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,7 +52,9 @@ class Measure:
     words: Mapping[int, str] = field(default_factory=dict)
 
 
-def measure(seen: Forecast, levels: MarginLevels, rules: AlertRules) -> list[Measure]:
+def measure(
+    seen: Forecast, levels: MarginLevels, rules: AlertRules, latest: Callable[[FloatArray], FloatArray] | None = None
+) -> list[Measure]:
     """Measure every kind.
 
     Parameters
@@ -63,6 +65,9 @@ def measure(seen: Forecast, levels: MarginLevels, rules: AlertRules) -> list[Mea
         Of the same accounts.
     rules : AlertRules
         The thresholds of the desk.
+    latest : callable, optional
+        Gives the latest minute at which a transfer can start from the one at which it must have arrived, shape (n,);
+        NaN where the lag of the rules counts.
 
     Returns
     -------
@@ -70,7 +75,9 @@ def measure(seen: Forecast, levels: MarginLevels, rules: AlertRules) -> list[Mea
         In the order of `KINDS`, without the last. An account without a price begins nothing and keeps what it has.
     """
     unknown = levels.state < 0
-    found = [_p_call(seen, rules), _level(levels, rules), _last_safe(seen, rules), _drift(levels, rules), _stale(seen)]
+    minutes = last_safe_minutes(seen, rules, latest)
+    found = [_p_call(seen, rules), _level(levels, rules), _last_safe(minutes, rules), _drift(levels, rules)]
+    found.append(_stale(seen))
     for one in found[:-1]:
         one.enter[unknown] = 0
         one.keep[unknown] = len(_OF_STATE) - 1
@@ -91,14 +98,15 @@ def _level(levels: MarginLevels, rules: AlertRules) -> Measure:
     return Measure("level", enter, keep, levels.state.astype(np.float64), np.nan)
 
 
-def _last_safe(seen: Forecast, rules: AlertRules) -> Measure:
-    minutes = last_safe_minutes(seen, rules)
+def _last_safe(minutes: FloatArray, rules: AlertRules) -> Measure:
     enter = np.where(minutes <= rules.warn_minutes, 2, 0) + (minutes <= 0.0)
     keep = np.where(minutes <= rules.warn_minutes / rules.clear_ratio, np.maximum(enter, 2), enter)
     return Measure("last_safe", enter, keep, minutes, rules.warn_minutes)
 
 
-def last_safe_minutes(seen: Forecast, rules: AlertRules) -> FloatArray:
+def last_safe_minutes(
+    seen: Forecast, rules: AlertRules, latest: Callable[[FloatArray], FloatArray] | None = None
+) -> FloatArray:
     """Latest minute at which a transfer can start and still arrive while P(call before) is at most the target's.
 
     Parameters
@@ -107,12 +115,14 @@ def last_safe_minutes(seen: Forecast, rules: AlertRules) -> FloatArray:
         Of n accounts.
     rules : AlertRules
         Its target's probability and its lag are used.
+    latest : callable, optional
+        See `measure`.
 
     Returns
     -------
     ndarray, shape (n,)
         Minutes from now, not below 0; infinite where P stays under the target; `models.rebalance.last_safe_minute` of
-        each account.
+        each account where the lag of the rules counts.
     """
     goal = rules.goal.probability
     n = len(seen.p_call)
@@ -123,7 +133,11 @@ def last_safe_minutes(seen: Forecast, rules: AlertRules) -> FloatArray:
     low, high = curve[np.arange(n), k], curve[np.arange(n), k + 1]
     with np.errstate(all="ignore"):
         crossing = times[k] + (goal - low) / (high - low) * (times[k + 1] - times[k])
-    out = np.where(over.any(axis=1), np.maximum(crossing - rules.lag_minutes, 0.0), np.inf)
+    crossing = np.where(over.any(axis=1), crossing, np.inf)
+    out = np.maximum(crossing - rules.lag_minutes, 0.0)
+    if latest is not None:
+        found = latest(crossing)
+        out = np.where(np.isnan(found), out, found)
     out[(seen.flags & BIT["in_call"]) != 0] = 0.0
     return np.asarray(out, np.float64)
 

@@ -31,7 +31,7 @@ class AlertRules(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True)
     level_clear : float
         A level alert ends when equity exceeds the initial requirement by this share of it, in [0, 10].
     lag_minutes : float
-        How long the fastest route takes, in [0, 10080].
+        How long the fastest route takes, in [0, 10080], for accounts that no route of a policy leads to.
     warn_minutes : float
         A last safe minute nearer than this is a warning, in [0, 10080]; one that is gone is critical.
     cover_low, cover_high : float or None

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpcore
 import msgspec
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from models.errors import MargincastError
 from serving.accounts.schemas import instant
@@ -25,6 +25,7 @@ __all__ = ["Backoff", "Deliverer", "Due"]
 
 _log = logging.getLogger("margincast.serving.live")
 _SECOND = 1_000_000_000
+_OTHER_CLOCKS = 60 * _SECOND  # how far those of other processes may be ahead
 _EACH = 4  # deliveries of one webhook at a time, so that one that hangs holds up no other
 _ALL = 64
 _MOST_ANSWER = 65_536
@@ -70,7 +71,14 @@ class Backoff:
         """
         if failures >= self.attempts:
             return None
-        return int(min(self.first_seconds * 2.0 ** (failures - 1), self.longest_seconds) * jitter * _SECOND)
+        return int(self._mean(failures) * jitter * _SECOND)
+
+    def most_ns(self, failures: int) -> int:
+        """The longest wait after so many failures."""
+        return int(self._mean(max(failures, 1)) * 1.5 * _SECOND)
+
+    def _mean(self, failures: int) -> float:
+        return min(self.first_seconds * 2.0 ** (failures - 1), self.longest_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +192,13 @@ class Deliverer:
         backlog = select(func.count()).select_from(deliveries).where(c.status == "pending")
         self._metrics.delivery_backlog.set(connection.execute(backlog).scalar_one())
         place = func.row_number().over(partition_by=c.webhook_id, order_by=(c.next_ns, c.id)).label("place")
-        waiting = select(c.id, c.next_ns, place).where(c.status == "pending", c.next_ns <= now).subquery()
-        wanted = select(waiting).where(waiting.c.place <= _EACH).order_by(waiting.c.next_ns).limit(_ALL)
         lease = now + int((self._timeout + 5.0) * _SECOND)
+        longest = {n: max(lease, now + self._backoff.most_ns(n)) for n in range(self._backoff.attempts)}
+        most = case(longest, value=c.attempts, else_=lease) + _OTHER_CLOCKS
+        early = c.next_ns > most  # said by a clock that has been set back since
+        due = (c.status == "pending") & ((c.next_ns <= now) | early)
+        waiting = select(c.id, c.next_ns, place).where(due).subquery()
+        wanted = select(waiting).where(waiting.c.place <= _EACH).order_by(waiting.c.next_ns).limit(_ALL)
         claimed = []
         for row in connection.execute(wanted).all():
             mine = (c.id == row.id) & (c.status == "pending") & (c.next_ns == row.next_ns)
