@@ -44,11 +44,12 @@ def main() -> None:
     parser.add_argument("--singles", type=int, default=200)
     parser.add_argument("--sizes", type=float, nargs="+", default=(1e6, 1e5), help="dollars of a position, about")
     parser.add_argument("--inventory", type=float, default=2.0, help="inventory over what is needed, about")
+    parser.add_argument("--measure", default="expected", help="expected, cvar90 or cvar95")
     chosen = parser.parse_args()
     moment = _moment()
     for size in chosen.sizes:
         accounts = desk_accounts(moment, chosen.accounts, size)
-        policy = desk_policy(moment, accounts, size, chosen.inventory)
+        policy = desk_policy(moment, accounts, size, chosen.inventory, chosen.measure)
         _plan(moment, accounts[:20], policy, chosen.gap)  # compiles
         print(f"\npositions of {size:,.0f} dollars")
         for _ in range(chosen.rounds):
@@ -88,7 +89,9 @@ def desk_accounts(moment: Moment, count: int, size_usd: float, seed: int = 0) ->
     return out
 
 
-def desk_policy(moment: Moment, accounts: list[Account], size_usd: float, inventory: float, seed: int = 0) -> Policy:
+def desk_policy(
+    moment: Moment, accounts: list[Account], size_usd: float, inventory: float, measure: str = "expected", seed: int = 0
+) -> Policy:
     """Draw a policy: twelve places of five assets, a route for each to a third of the accounts or to all."""
     rng = np.random.default_rng(seed)
     names = [a.account_id for a in accounts]
@@ -109,12 +112,13 @@ def desk_policy(moment: Moment, accounts: list[Account], size_usd: float, invent
             })  # fmt: skip
     used = {"USDT", *ASSETS}
     costs = {a: {"annual_cost": float(rng.uniform(0.01, 0.15))} for a in sorted(used)}
-    return policy_from_mapping({"assets": costs, "places": places, "routes": routes, "limits": {"target": str(TARGET)}})
+    limits = {"target": str(TARGET), "risk_measure": measure}
+    return policy_from_mapping({"assets": costs, "places": places, "routes": routes, "limits": limits})
 
 
 def _plan(moment: Moment, accounts: list[Account], policy: Policy, gap: float) -> DeskRun:
     start = time.perf_counter()
-    run = DeskRun(accounts, moment.assets, moment.price, moment.p_call, policy, TARGET)
+    run = DeskRun(accounts, moment.assets, moment.price, moment.p_call, policy, TARGET, scenarios=moment.breaches)
     asked = time.perf_counter()
     plan = run.plan(4.0, gap)
     end = time.perf_counter()
@@ -125,6 +129,14 @@ def _plan(moment: Moment, accounts: list[Account], policy: Policy, gap: float) -
         f"gap {plan.gap or 0.0:.2%}, {len(plan.certificate.missed)} missed, "
         f"{len(plan.certificate.worsened)} worsened in {plan.certificate.scenarios} scenarios"
     )
+    if plan.risk_before is not None and plan.risk_after is not None:
+        print(
+            f"on {plan.risk_before.paths} joint paths, {plan.objective} minimised: "
+            + ", ".join(
+                f"{name} {getattr(plan.risk_before, name):,.0f} to {getattr(plan.risk_after, name):,.0f}"
+                for name in ("expected_usd", "cvar90_usd", "cvar95_usd")
+            )
+        )
     return run
 
 
@@ -151,7 +163,8 @@ def _singles(moment: Moment, accounts: list[Account], policy: Policy, count: int
     took, solved = [], []
     for account in accounts[:count]:
         start = time.perf_counter()
-        run = DeskRun([account], moment.assets, moment.price, moment.p_call, policy, TARGET)
+        known = moment.assets, moment.price, moment.p_call, policy, TARGET
+        run = DeskRun([account], *known, scenarios=moment.breaches)
         middle = time.perf_counter()
         run.plan(1.0, 0.001)
         end = time.perf_counter()

@@ -31,7 +31,7 @@ from models.prior import PriorModel
 from models.rebalance import Policy, policy_from_mapping
 from models.rebalance.effects import apply_move
 from models.rebalance.joint import DeskRun
-from models.rebalance.joint.worth import money_move
+from models.rebalance.joint.probe import money_move
 from models.typing import DAY_NS, BoolArray
 from training.population.mixed import sample_mixed
 

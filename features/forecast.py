@@ -117,6 +117,25 @@ class Moment:
         found = self._levels(book, self._physics(book, factors), factors, self.ages(book)).p
         return np.stack([found[0], np.minimum(found[1], found[0])])
 
+    def breaches(self, book: Book, column: int) -> BoolArray:
+        """Calls and liquidations by a horizon on the joint paths of the prior.
+
+        Parameters
+        ----------
+        book : Book
+            n accounts, with their sheets.
+        column : int
+            Column of the horizon.
+
+        Returns
+        -------
+        ndarray of bool, shape (n, 2, S)
+            Whether each account is called, and liquidated, on each of S paths that all accounts share.
+        """
+        factor = np.column_stack([book.arrays.account_call_factor, np.ones(len(book))])
+        first = self.prior.breaches(book, self.price, self.state, np.maximum(factor, 1.0))
+        return first < HORIZONS[column] // 60
+
     def outlook(self, book: Book, num_threads: int | None = None, explain: bool = False) -> Forecast:
         """Predict everything for accounts whose prices are known.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from models._breach_kernels import first_curved, first_straight
 from models._path_kernels import Paths
 from models._prior_kernels import count_curved_accounts, count_straight, look_up
 from models.book import Book, require_sheets
@@ -20,7 +21,7 @@ from models.first_passage import ExtremeTable
 from models.market import MarketPanel, to_hourly
 from models.overshoot import OvershootTable
 from models.scenarios import ScenarioPool, step_deviation
-from models.typing import HORIZONS, HOUR_NS, FloatArray
+from models.typing import HORIZONS, HOUR_NS, FloatArray, Int32Array
 from models.volatility.forecast import HORIZON_HOURS, HarModel, VolatilityKind
 from models.volatility.harx import HarXModel
 from models.volatility.seasonality import HourOfWeek, hour_of_week
@@ -258,6 +259,42 @@ class PriorModel:
             lower = factors[:, level] <= factors[:, level - 1]
             out[lower, level] = np.minimum(out[lower, level], out[lower, level - 1])
         return out if np.ndim(factor) == 2 else out[:, 0]
+
+    def breaches(self, book: Book, price: FloatArray, state: PriorState, factor: FloatArray) -> Int32Array:
+        """First hour at which each account breaches a level on each joint path: the same paths for all accounts.
+
+        Parameters
+        ----------
+        book : Book
+            n accounts, on the assets of `state`.
+        price : ndarray, shape (A,)
+            Prices now.
+        state : PriorState
+            From `state` or `state_from`.
+        factor : ndarray, shape (n, L)
+            Levels as multiples of maintenance, in falling order.
+
+        Returns
+        -------
+        ndarray of int32, shape (n, L, S)
+            Full hours from now on each of S paths, 1,000,000 where there is no breach within 72 hours. The share of
+            paths is near `probability`, and not the same: what hangs on one price is looked up there in a finer table.
+
+        Raises
+        ------
+        InputError
+            If book and state disagree on the assets, or the book has options without sheets.
+        """
+        if book.assets != state.assets:
+            raise InputError("book.assets", book.assets, f"the assets of the state, {state.assets}")
+        require_sheets(book)
+        prices, paths = np.ascontiguousarray(price, np.float64), state.scenarios
+        out = np.empty((*factor.shape, len(paths.low)), np.int32)
+        factors = np.ascontiguousarray(factor, np.float64)
+        first_straight(book.arrays, prices, factors, paths, out)
+        if len(book.arrays.sheet_asset):
+            first_curved(book.arrays, prices, factors, paths, out)
+        return out
 
     def to_arrays(self) -> dict[str, Any]:
         """Everything as arrays, for a bundle; `from_arrays` is the inverse."""

@@ -294,7 +294,7 @@ class Engine:
         market = moment.volatility(_dynamic(accounts, moment.assets))
         known = (accounts, moment.assets, moment.price, moment.p_call)
         ages = (moment.as_of - moment.closed) / MINUTE_NS
-        run = DeskRun(*known, policy, target, volatility=market, age_minutes=ages)
+        run = DeskRun(*known, policy, target, volatility=market, age_minutes=ages, scenarios=moment.breaches)
         plan = run.plan(DESK_SECONDS, reduce=request.reduce, release=request.release)
         failures += [_at(f, parts[0].rows[f.row]) for f in run.failures]
         return DeskResponse(

@@ -36,6 +36,8 @@ _SHOWN = (
     "needs_approval",
 )
 
+_TRADES = ("account_id", "kind", "rule", "asset", "amount", "into", "received", "symbol", "cost_usd", "needs_approval")
+
 _OWN = ("account_id", "kind", "symbol", "asset", "amount", "to", "cost_usd")
 
 
@@ -97,6 +99,9 @@ def plan_desk(
     rows = [{name: row[name] for name in _SHOWN} for row in answer["plan"]["transfers"]]
     if rows:
         show_rows(f"To bring P(call) to {target}", rows, False)
+    if answer["plan"]["trades"]:
+        rows = [{name: row[name] for name in _TRADES} for row in answer["plan"]["trades"]]
+        show_rows("Trades inside accounts", rows, False)
     if answer["plan"]["own"]:
         rows = [{name: row[name] for name in _OWN} for row in answer["plan"]["own"]]
         show_rows("What accounts do themselves", rows, False)

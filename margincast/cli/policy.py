@@ -26,9 +26,12 @@ def check(
     found = load_policy(file)
     routes = [route.name for route in found.routes]
     if as_json:
-        emit_json({"valid": True, "places": list(found.places), "routes": routes, "target": found.limits.target})
+        rules = {"swaps": [rule.name for rule in found.swaps], "hedges": [rule.name for rule in found.hedges]}
+        places = {"valid": True, "places": list(found.places), "routes": routes}
+        emit_json({**places, **rules, "target": found.limits.target})
     else:
-        note(f"{file}: a valid policy with {len(found.places)} places and {len(routes)} routes")
+        trades = f", {len(found.swaps)} swaps and {len(found.hedges)} hedges" if found.swaps or found.hedges else ""
+        note(f"{file}: a valid policy with {len(found.places)} places and {len(routes)} routes{trades}")
 
 
 @policy.command(epilog="Example: margincast policy schema > policy.schema.json")

@@ -46,7 +46,7 @@ def recommend(
     at: At = None, out: Out = None, as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance",
     registry: Registry = None,
 ) -> None:  # fmt: skip
-    """The smallest top-up, added margin or reduction that brings P(call) under the target, each enough by itself.
+    """The smallest top-up, swap, hedge or reduction that brings P(call) under the target, each enough by itself.
 
     Found by the full predictor, re-priced by the engine. For accounts under the target: what may be released.
     With --desk: what to send from where to whom, for all accounts together, at the lowest cost.
@@ -122,6 +122,8 @@ _COLUMNS: dict[str, type] = {
     "asset": str,
     "symbol": str,
     "amount": float,
+    "into": str,
+    "received": float,
     "currency": str,
     "value": float,
     "value_usd": float,
@@ -159,6 +161,8 @@ def _rows(result: Recommendation) -> Iterator[dict[str, Any]]:
             "asset": action.asset,
             "symbol": action.symbol or "",
             "amount": action.amount,
+            "into": action.into or "",
+            "received": _number(action.received),
             "value": action.value,
             "value_usd": action.value_usd,
             "proceeds": action.proceeds,

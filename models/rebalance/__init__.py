@@ -15,12 +15,14 @@ from models.rebalance.plan import Action, Levels, Plan, Recommendation, Unreacha
 from models.rebalance.policy import AssetRule, Policy, SymbolRule, policy_from_mapping, policy_schema
 from models.rebalance.recommend import recommend
 from models.rebalance.target import Target, parse_target
+from models.rebalance.trades import Hedge, Swap
 
 __all__ = [
     "Action",
     "AssetRule",
     "CollateralLine",
     "Eligibility",
+    "Hedge",
     "Hours",
     "Levels",
     "Place",
@@ -29,6 +31,7 @@ __all__ = [
     "Recommendation",
     "RiskLimits",
     "Route",
+    "Swap",
     "SymbolRule",
     "Target",
     "Unreachable",

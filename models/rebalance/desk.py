@@ -16,13 +16,15 @@ from models.margin.rulesets.loader import ruleset_model
 from models.rebalance.agreement import due
 from models.rebalance.effects import apply_move, proceeds
 from models.rebalance.evaluate import Evaluation, Evaluator
-from models.rebalance.moves import Move, round_amount
+from models.rebalance.moves import TRADES, Move, round_amount
 from models.rebalance.options import haircut_of, releasing_moves, saving_moves
 from models.rebalance.plan import Action, Kind, Plan, Recommendation, Unreachable, last_safe_minute
 from models.rebalance.policy import Policy
 from models.rebalance.quotes import Quotes
+from models.rebalance.scenarios import assets_of, scenario_factors, worse_in_scenarios
 from models.rebalance.search import Found, Search, search_amounts
 from models.rebalance.target import Target
+from models.rebalance.trading import trading_moves
 from models.rebalance.weights import Weights
 from models.rebalance.wording import cannot_sentence, plan_sentence
 from models.typing import BoolArray, FloatArray, IntArray
@@ -97,9 +99,13 @@ class Desk:
         plans: dict[int, list[Plan]] = {}
         missed: dict[int, list[Unreachable]] = {}
         certified = self._enough(after, np.array([s.owner for s in searches], np.int64)) & (amounts > 0)
+        stressed = self._stressed(searches, amounts, certified)
+        certified[sorted(stressed)] = False
         for i, search in enumerate(searches):
             if certified[i]:
                 plans.setdefault(search.owner, []).append(self._plan(search, float(amounts[i]), after, i))
+            elif i in stressed:
+                refused.append(_Refused(search.owner, search.move, _stress_words(search, self.accounts)))
             elif search.move.kind != "release":
                 missed.setdefault(search.owner, []).append(self._miss(search, found, i))
         for item in refused:
@@ -123,7 +129,31 @@ class Desk:
             else:
                 moves = releasing_moves(weights, self.policy) if self._excess(i) else []
             searches += [Search(i, move) for move in moves if move.limit > 0 and self._asked(move)]
-        return searches, refused
+        trades, no_trades = self._trades()
+        return searches + trades, refused + no_trades
+
+    def _trades(self) -> tuple[list[Search], list[_Refused]]:
+        """Swaps and hedges of the accounts over the target."""
+        over = [i for i, own in enumerate(self.weights) if own is not None and self.over(i)]
+        if not over or not (self.policy.swaps or self.policy.hedges):
+            return [], []
+        rows = np.array(over, np.int64)
+        accounts, weights = [self.accounts[i] for i in over], [own for i in over if (own := self.weights[i])]
+        good, bad = trading_moves(accounts, weights, rows, self.policy, self.evaluate)
+        searches = [Search(over[k], move) for k, move in good if self._asked(move)]
+        return searches, [_Refused(over[k], move, reason) for k, move, reason in bad if self._asked(move)]
+
+    def _stressed(self, searches: Sequence[Search], amounts: FloatArray, certified: BoolArray) -> set[int]:
+        """Trades that some price scenario of the policy leaves in a worse state than with no action."""
+        traded = [i for i, s in enumerate(searches) if certified[i] and s.move.kind in TRADES]
+        if not traded:
+            return set()
+        rows = np.array([searches[i].owner for i in traded], np.int64)
+        old = [self.accounts[i] for i in rows.tolist()]
+        new = [apply_move(a, searches[i].move, float(amounts[i])) for a, i in zip(old, traded, strict=True)]
+        used = assets_of([*old, *new], self.evaluate)
+        factors = scenario_factors(self.policy.limits.stress, len(self.evaluate.assets), used)
+        return {traded[k] for k in worse_in_scenarios(old, new, rows, self.evaluate, factors).tolist()}
 
     def _asked(self, move: Move) -> bool:
         return self.kinds is None or move.kind in self.kinds
@@ -183,7 +213,7 @@ class Desk:
         )
 
     def _last_safe(self, i: int, move: Move | None = None) -> float | None:
-        lag = 0.0 if move is not None and move.kind == "reduce" else self.policy.route_lag_minutes
+        lag = 0.0 if move is not None and move.kind in ("reduce", *TRADES) else self.policy.route_lag_minutes
         called = bool(self.before.state[i] >= STATES.index("call"))
         return last_safe_minute(self.before.p[i], self.target, called, lag)
 
@@ -232,6 +262,11 @@ class Desk:
         )
 
 
+def _stress_words(search: Search, accounts: Sequence[Account]) -> str:
+    name, move = accounts[search.owner].account_id, search.move
+    return f"With this {move.kind} of {move.tag} {name} would be called in a price scenario in which it now is not."
+
+
 def _distinct(plans: list[Plan]) -> list[Plan]:
     """Drop the top-up of an asset that is owed where repaying it is enough: it is the same payment."""
     repaid = {plan.actions[0].asset for plan in plans if plan.actions[0].kind == "repay"}
@@ -239,7 +274,7 @@ def _distinct(plans: list[Plan]) -> list[Plan]:
 
 
 def _action(weights: Weights, move: Move, amount: float) -> Action:
-    value = amount * move.price
+    value, swaps = amount * move.price, move.kind == "swap"
     return Action(
         kind=move.kind,
         asset=move.asset,
@@ -250,4 +285,7 @@ def _action(weights: Weights, move: Move, amount: float) -> Action:
         proceeds=proceeds(weights.account, move, amount),
         fee=move.fee(amount),
         haircut=haircut_of(weights, move, amount),
+        into=move.trade.into if swaps and move.trade else None,
+        received=move.buys(amount) if swaps else None,
+        quantity=move.trade.side * amount if move.kind == "hedge" and move.trade else None,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from models.account import Account, Position
+from models.instrument import parse_symbol
 from models.rebalance.balances import changed, held
 from models.rebalance.closing import Closing
-from models.rebalance.moves import Move
+from models.rebalance.moves import Move, Trade
 
 __all__ = ["apply_move", "proceeds"]
 
@@ -36,10 +37,15 @@ def apply_move(account: Account, move: Move, amount: float) -> Account:
     Reducing a position pays what `Move.closing` says into its settlement asset: realised profit or loss, the premium
     of an option. What that balance lacks, and may not owe, is paid in account currency. Under a credit support annex
     the parties settle outside of the posted collateral. Reducing an isolated position also sets free its margin in
-    proportion, as the large venues do: its leverage stays the same, and only closing it removes its risk.
+    proportion, as the large venues do: its leverage stays the same, and only closing it removes its risk. A swap buys
+    what is left of its value after fee and slippage; a hedge opens at the present price, and pays both.
     """
     if move.kind == "reduce":
         return _reduce(account, move, amount)
+    if move.kind == "swap":
+        return _swap(account, move, amount)
+    if move.kind == "hedge":
+        return _hedge(account, move, amount)
     if move.kind == "add_margin":
         position = account.positions[move.position]
         more = msgspec.structs.replace(position, isolated_margin=(position.isolated_margin or 0.0) + amount)
@@ -85,7 +91,8 @@ def _reduce(account: Account, move: Move, amount: float) -> Account:
     closing, position = move.closing, account.positions[move.position]
     assert closing is not None
     if not closing.outside:
-        account = _receive(account, closing, _paid(position, move, closing, amount))
+        paid = _paid(position, move, closing, amount)
+        account = _receive(account, closing.settle, closing.rate, closing.owed, paid)
     share = min(amount / abs(position.quantity), 1.0)
     if share >= 1.0 - _SNAP:
         return _with_position(account, move.position, None)
@@ -98,12 +105,40 @@ def _reduce(account: Account, move: Move, amount: float) -> Account:
     return _with_position(account, move.position, left)
 
 
-def _receive(account: Account, closing: Closing, paid: float) -> Account:
+def _receive(account: Account, settle: str, rate: float, owed: bool, paid: float) -> Account:
     """Settle: what the balance of the settlement asset lacks, and may not owe, is taken in account currency."""
-    lowest = -float("inf") if closing.owed else min(held(account, closing.settle), 0.0)
-    missing = min(held(account, closing.settle) + paid - lowest, 0.0)
-    account = changed(account, closing.settle, paid - missing)
-    return account if missing == 0.0 else changed(account, account.currency, missing * closing.rate)
+    lowest = -float("inf") if owed else min(held(account, settle), 0.0)
+    missing = min(held(account, settle) + paid - lowest, 0.0)
+    account = changed(account, settle, paid - missing)
+    return account if missing == 0.0 else changed(account, account.currency, missing * rate)
+
+
+def _swap(account: Account, move: Move, amount: float) -> Account:
+    assert move.trade is not None
+    account = changed(account, move.asset, -amount, "supplied")
+    return changed(account, move.trade.into, move.buys(amount), "owed" if move.trade.owed else "net")
+
+
+def _hedge(account: Account, move: Move, amount: float) -> Account:
+    trade = move.trade
+    assert trade is not None
+    account = _receive(account, trade.into, trade.rate, trade.owed, -move.fee(amount) / trade.rate)
+    index = next((i for i, p in enumerate(account.positions) if p.symbol == move.symbol), -1)
+    if index < 0:
+        assert move.symbol is not None
+        new = Position(symbol=move.symbol, quantity=trade.side * amount, entry_price=trade.entry)
+        return msgspec.structs.replace(account, positions=(*account.positions, new))
+    return _with_position(account, index, _larger(account.positions[index], trade, amount))
+
+
+def _larger(position: Position, trade: Trade, amount: float) -> Position:
+    """A position with more of the same side, its entry price the mean in what its profit is linear in."""
+    size = abs(position.quantity)
+    if parse_symbol(position.symbol).linear:
+        entry = (size * position.entry_price + amount * trade.entry) / (size + amount)
+    else:
+        entry = (size + amount) / (size / position.entry_price + amount / trade.entry)
+    return msgspec.structs.replace(position, quantity=trade.side * (size + amount), entry_price=entry)
 
 
 def _with_position(account: Account, index: int, position: Position | None) -> Account:

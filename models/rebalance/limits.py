@@ -77,7 +77,8 @@ class RiskLimits(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True)
     arrival_confidence : float
         Probability with which a transfer is to have arrived in time, in (0, 1].
     risk_measure : {"expected", "cvar90", "cvar95"}
-        How the loss of a call is counted: its mean, or the mean of its worst tenth or twentieth.
+        How losses are counted: the mean, or the mean of the worst tenth or twentieth, of the desk on joint paths where
+        there are any, else of each account.
     call_cost : float
         What a call costs, dollars.
     call_cost_rate : float

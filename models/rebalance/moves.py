@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from models.account import Position
+from models.instrument import parse_symbol
 from models.rebalance.agreement import Grid
 from models.rebalance.closing import Closing, closing_of
 from models.rebalance.plan import Kind
 from models.rebalance.policy import AssetRule
+from models.rebalance.steps import Steps, slippage
+from models.rebalance.trades import Hedge, Swap
 from models.rebalance.weights import Weights
 
-__all__ = ["Move", "reduce_move", "round_amount", "transfer_move"]
+__all__ = ["TRADES", "Move", "Trade", "hedge_move", "reduce_move", "round_amount", "swap_move", "transfer_move"]
+
+TRADES: tuple[Kind, ...] = ("swap", "hedge")
+"""Kinds of moves that trade inside an account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What a swap buys, or how a hedge is opened.
+
+    Parameters
+    ----------
+    rule : str
+        Name of the policy's rule.
+    into : str
+        What a swap buys; of a hedge, what its fee is paid in.
+    rate : float
+        Account currency for one unit of `into`.
+    impact : tuple of tuple of float
+        Slippage: dollars, and the rate that is lost on what lies above.
+    owed : bool
+        Whether what a swap buys repays a debt; of a hedge, whether the balance of `into` may be negative.
+    side : float
+        1 for a hedge that buys, -1 for one that sells; 0 for a swap.
+    entry : float
+        Entry price of a hedge, dollars.
+    annual_cost : float
+        What holding a hedge costs, a fraction of its notional a year.
+    needs_approval : bool
+        Whether the policy asks for approval.
+    """
+
+    rule: str
+    into: str
+    rate: float
+    impact: Steps = ()
+    owed: bool = False
+    side: float = 0.0
+    entry: float = 0.0
+    annual_cost: float = 0.0
+    needs_approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +64,10 @@ class Move:
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "repay", "reduce", "release"}
+    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge"}
         The action.
     asset : str
-        What moves; for ``"reduce"`` what the position's quantity counts.
+        What moves; for ``"reduce"`` and ``"hedge"`` what the position's quantity counts.
     position : int
         Index of the position in the account, -1 for the cross wallet.
     symbol : str or None
@@ -47,6 +92,8 @@ class Move:
         Steps of the account's credit support annex, in counted value; they go before `step`.
     closing : Closing or None
         What closing one unit does, for ``"reduce"``.
+    trade : Trade or None
+        What is bought or opened, for ``"swap"`` and ``"hedge"``.
     """
 
     kind: Kind
@@ -63,6 +110,7 @@ class Move:
     dollar: float = 1.0
     agreed: Grid | None = None
     closing: Closing | None = None
+    trade: Trade | None = None
 
     @property
     def tag(self) -> str:
@@ -76,8 +124,15 @@ class Move:
         return (own,) if self.agreed is None else (self.agreed, own)
 
     def fee(self, amount: float) -> float:
-        """Fee in account currency."""
-        return self.flat_fee * self.price + self.fee_rate * amount * self.price
+        """Fee in account currency, with the slippage of a trade."""
+        value = amount * self.price
+        lost = 0.0 if self.trade is None else slippage(self.trade.impact, value * self.dollar) / self.dollar
+        return self.flat_fee * self.price + self.fee_rate * value + lost
+
+    def buys(self, amount: float) -> float:
+        """Units of `Trade.into` that a swap of an amount buys."""
+        assert self.trade is not None
+        return max(amount * self.price - self.fee(amount), 0.0) / self.trade.rate
 
 
 def round_amount(amount: float, move: Move) -> float:
@@ -198,3 +253,76 @@ def reduce_move(weights: Weights, index: int, lot: float, fee_rate: float) -> Mo
         None,
         closing,
     )
+
+
+def swap_move(asset: str, weights: Weights, limit: float, rule: Swap, fee_rate: float, repays: bool) -> Move:
+    """Build the move that sells one asset of an account for another.
+
+    Parameters
+    ----------
+    asset : str
+        What is sold.
+    weights : Weights
+        The account with its rules and prices.
+    limit : float
+        Largest amount, units of `asset`.
+    rule : Swap
+        The policy's rule.
+    fee_rate : float
+        Fee as a fraction of the value, where the rule has none.
+    repays : bool
+        Whether what is bought repays a debt.
+
+    Returns
+    -------
+    Move
+        The move, its limit on the steps of the rule.
+    """
+    quotes, fee = weights.quotes, fee_rate if rule.fee_rate is None else rule.fee_rate
+    trade = Trade(rule.name, rule.buy, quotes.own(rule.buy), rule.impact, repays, needs_approval=rule.needs_approval)
+    most = _largest(limit, rule)
+    money = quotes.currency, quotes.dollar(quotes.currency)
+    own = quotes.own(asset)
+    return Move("swap", asset, -1, None, own, most, rule.step, rule.min_trade, fee, 0.0, *money, trade=trade)
+
+
+def hedge_move(weights: Weights, exposure: float, rule: Hedge, fee_rate: float) -> Move:
+    """Build the move that opens a position against what an account holds.
+
+    Parameters
+    ----------
+    weights : Weights
+        The account with its rules and prices.
+    exposure : float
+        Account currency that its equity gains when the base of the instrument doubles, to first order.
+    rule : Hedge
+        The policy's rule.
+    fee_rate : float
+        Fee as a fraction of the notional, where the rule has none.
+
+    Returns
+    -------
+    Move
+        The move, limited to the exposure: a hedge never turns it round.
+    """
+    quotes, fee = weights.quotes, fee_rate if rule.fee_rate is None else rule.fee_rate
+    side = -1.0 if exposure > 0 else 1.0
+    spot = quotes.dollar(parse_symbol(rule.symbol).base)
+    unit = Position(symbol=rule.symbol, quantity=side, entry_price=spot)
+    opened = closing_of(unit, weights, fee)
+    trade = Trade(
+        rule.name, opened.settle, opened.rate, rule.impact, opened.owed, side, spot, rule.annual_cost,
+        rule.needs_approval,
+    )  # fmt: skip
+    most = _largest(abs(exposure) / opened.price, rule)
+    money = quotes.currency, quotes.dollar(quotes.currency)
+    sizes = most, rule.step, rule.min_trade, fee, 0.0
+    return Move("hedge", opened.unit, -1, rule.symbol, opened.price, *sizes, *money, trade=trade)
+
+
+def _largest(limit: float, rule: Swap | Hedge) -> float:
+    """Largest size on the steps of a rule; 0 where that is below its smallest."""
+    most = limit if rule.max_trade is None else min(limit, rule.max_trade)
+    if rule.step > 0:
+        most = float(f"{math.floor(most / rule.step + 1e-9) * rule.step:.12g}")
+    return most if most >= rule.min_trade else 0.0

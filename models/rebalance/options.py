@@ -12,7 +12,7 @@ from models.rebalance.policy import Policy
 from models.rebalance.quotes import Quotes
 from models.rebalance.weights import Weights
 
-__all__ = ["gross_value", "haircut_of", "releasing_moves", "saving_moves"]
+__all__ = ["collateral_side", "gross_value", "haircut_of", "releasing_moves", "saving_moves"]
 
 _LIMIT = 3.0
 _LEAST_RATIO = 0.05
@@ -76,7 +76,7 @@ def releasing_moves(weights: Weights, policy: Policy) -> list[Move]:
     """
     outcome, moves = due(weights), []
     for asset in _assets(weights, policy):
-        limit, agreed = held(weights.account, asset, _side(weights)), return_grid(weights, asset)
+        limit, agreed = held(weights.account, asset, collateral_side(weights)), return_grid(weights, asset)
         if limit <= 0 or weights.quotes.own(asset) <= 0:
             continue
         if outcome is not None and agreed is not None and agreed.per_unit > 0:
@@ -104,15 +104,26 @@ def haircut_of(weights: Weights, move: Move, amount: float) -> float:
     """
     if move.kind not in ("top_up", "release"):
         return 0.0
-    before = held(weights.account, move.asset, _side(weights))
+    before = held(weights.account, move.asset, collateral_side(weights))
     after = before + (amount if move.kind == "top_up" else -amount)
     counted = abs(weights.counted(move.asset, after) - weights.counted(move.asset, before))
     value = amount * move.price
     return value - counted if counted < value * (1.0 - _SAME) else 0.0
 
 
-def _side(weights: Weights) -> Side:
-    """Which balances are collateral: on a loan those that are supplied, elsewhere what is left of all."""
+def collateral_side(weights: Weights) -> Side:
+    """Say which balances are collateral: on a loan those that are supplied, elsewhere what is left of all.
+
+    Parameters
+    ----------
+    weights : Weights
+        The account with its rules and prices.
+
+    Returns
+    -------
+    {"net", "supplied"}
+        The side.
+    """
     return "net" if weights.rules.debt_in_equity else "supplied"
 
 

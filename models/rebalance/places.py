@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from models.account import Account
 from models.errors import InputError
 from models.rebalance.checked import Amount, Checked, Fraction
 from models.rebalance.hours import Hours
+from models.rebalance.steps import Steps, check_impact, check_rising
 
-__all__ = ["Place", "Route"]
+__all__ = ["Place", "Route", "leads_to"]
 
-Steps: TypeAlias = tuple[tuple[Annotated[float, Meta(ge=0.0)], Annotated[float, Meta(ge=0.0)]], ...]
 _LONGEST_LAG = 43_200.0
 
 
@@ -151,9 +151,23 @@ class Route(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise InputError("max_transfer", self.max_transfer, f"at least min_transfer, {self.min_transfer:g}")
         if any(not 0 < p <= 1 or minutes > _LONGEST_LAG for p, minutes in self.lag):
             raise InputError("lag", self.lag, f"pairs of a probability in (0, 1] and minutes in [0, {_LONGEST_LAG:g}]")
-        if any(rate >= 1 for _, rate in self.impact):
-            raise InputError("impact", self.impact, "pairs of dollars and a rate in [0, 1)")
-        for name in ("lag", "impact"):
-            pairs = getattr(self, name)
-            if any(a >= c or b > d for (a, b), (c, d) in pairwise(pairs)):
-                raise InputError(name, pairs, "pairs that rise from one to the next")
+        check_impact(self.impact)
+        check_rising("lag", self.lag)
+
+
+def leads_to(to: tuple[str, ...], account: Account) -> bool:
+    """Whether a list of accounts of a policy names an account.
+
+    Parameters
+    ----------
+    to : tuple of str
+        Accounts; ``"*"``: every account, ``"ruleset:NAME"``: every account of a ruleset.
+    account : Account
+        The account.
+
+    Returns
+    -------
+    bool
+        Whether it is one of them.
+    """
+    return any(name in ("*", account.account_id, f"ruleset:{account.ruleset}") for name in to)

@@ -12,7 +12,7 @@ from models.typing import HORIZONS, FloatArray
 
 __all__ = ["Action", "Kind", "Levels", "Plan", "Recommendation", "Unreachable", "last_safe_minute"]
 
-Kind = Literal["top_up", "add_margin", "repay", "reduce", "release"]
+Kind = Literal["top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge"]
 Status = Literal["ok", "act", "release", "cannot_reach"]
 
 
@@ -45,14 +45,14 @@ class Action:
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "repay", "reduce", "release"}
+    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge"}
         Add collateral to the cross wallet, add margin to an isolated position, repay a debt, reduce a position, take
-        out.
+        out, sell collateral for other collateral, open a position against what the account holds.
     asset : str
         What moves: the collateral asset, or what the quantity of the position counts (the base of the instrument, the
         quote of a coin-margined contract).
     symbol : str or None
-        The instrument, for ``"reduce"`` and ``"add_margin"``.
+        The instrument, for ``"reduce"``, ``"add_margin"`` and ``"hedge"``.
     amount : float
         Units of `asset`, > 0.
     value : float
@@ -63,9 +63,15 @@ class Action:
         What it pays to the owner (< 0: costs) after the fee, in account currency: realised profit or loss, the premium
         of an option. It goes through the account, under a credit support annex between the parties.
     fee : float
-        Transfer fee or taker fee, in account currency.
+        Transfer fee or taker fee, with the slippage of a swap or hedge, in account currency.
     haircut : float
         Part of the value that does not count as collateral, in account currency.
+    into : str or None
+        What a swap buys.
+    received : float or None
+        Units of it.
+    quantity : float or None
+        Position that a hedge opens, > 0 long, in the units of `amount`.
     """
 
     kind: Kind
@@ -77,6 +83,9 @@ class Action:
     proceeds: float
     fee: float
     haircut: float
+    into: str | None = None
+    received: float | None = None
+    quantity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ class Unreachable:
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "repay", "reduce", "release"}
+    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge"}
         The action.
     asset : str
         What would move.

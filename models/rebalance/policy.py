@@ -12,6 +12,7 @@ from models.errors import InputError
 from models.rebalance.checked import Amount, Checked, convert
 from models.rebalance.limits import Eligibility, RiskLimits
 from models.rebalance.places import Place, Route
+from models.rebalance.trades import Hedge, Swap
 
 __all__ = ["AssetRule", "Policy", "SymbolRule", "policy_from_mapping", "policy_schema"]
 
@@ -77,6 +78,10 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Where the desk keeps what it may move.
     routes : tuple of Route
         Ways from a place to accounts.
+    swaps : tuple of Swap
+        Collateral that may be sold for other collateral inside accounts; none by default.
+    hedges : tuple of Hedge
+        Instruments in which accounts may be hedged; none by default.
     eligibility : dict of str to Eligibility
         Eligible collateral by account or, for accounts that are not named, by ruleset; where there is neither, what the
         ruleset accepts.
@@ -103,6 +108,8 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     symbols: dict[str, SymbolRule] = msgspec.field(default_factory=dict)
     places: dict[str, Place] = msgspec.field(default_factory=dict)
     routes: tuple[Route, ...] = ()
+    swaps: tuple[Swap, ...] = ()
+    hedges: tuple[Hedge, ...] = ()
     eligibility: dict[str, Eligibility] = msgspec.field(default_factory=dict)
     limits: RiskLimits = RiskLimits()
 
@@ -113,10 +120,12 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if route.source not in self.places:
                 expected = f"one of the places ({', '.join(self.places) or 'there is none'})"
                 raise InputError(f"routes[{i}].source", route.source, expected)
-            if route.name in seen:
-                raise InputError(f"routes[{i}].name", route.name, "each name once")
-            seen.add(route.name)
             self._check_assets(i, route)
+        for group in ("routes", "swaps", "hedges"):
+            for i, rule in enumerate(getattr(self, group)):
+                if rule.name in seen:
+                    raise InputError(f"{group}[{i}].name", rule.name, "each name once")
+                seen.add(rule.name)
 
     def _check_assets(self, i: int, route: Route) -> None:
         place = self.places[route.source]

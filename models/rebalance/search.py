@@ -14,7 +14,7 @@ import numpy as np
 from models.account import Account
 from models.rebalance.effects import apply_move
 from models.rebalance.evaluate import Evaluation, Evaluator
-from models.rebalance.moves import Move
+from models.rebalance.moves import TRADES, Move
 from models.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["Found", "Search", "search_amounts"]
@@ -111,7 +111,7 @@ def search_amounts(
 def _first_grid(move: Move) -> FloatArray:
     if move.kind == "release":
         return move.limit * (1.0 - np.arange(POINTS) / POINTS)
-    if move.kind == "reduce":
+    if move.kind in ("reduce", *TRADES):
         return move.limit * np.arange(1, POINTS + 1) / POINTS
     return move.limit * np.geomspace(_SMALLEST_SHARE, 1.0, POINTS)
 

@@ -8,7 +8,15 @@ from models.rebalance.target import Target
 
 __all__ = ["action_words", "cannot_sentence", "number", "percent", "plan_sentence", "within"]
 
-_VERB = {"top_up": "Add", "add_margin": "Add margin", "repay": "Repay", "reduce": "Reduce", "release": "Release"}
+_VERB = {
+    "top_up": "Add",
+    "add_margin": "Add margin",
+    "repay": "Repay",
+    "reduce": "Reduce",
+    "release": "Release",
+    "swap": "Swap",
+    "hedge": "Hedge",
+}
 _AGREED = {"top_up": "Deliver", "release": "Recall", "reduce": "Unwind"}
 
 _DOING = {
@@ -16,11 +24,13 @@ _DOING = {
     "Add margin": "Adding margin to",
     "Buy back": "Buying back",
     "Deliver": "Delivering",
+    "Hedge": "Hedging with",
     "Recall": "Recalling",
     "Reduce": "Reducing",
     "Release": "Releasing",
     "Repay": "Repaying",
     "Sell": "Selling",
+    "Swap": "Swapping",
     "Unwind": "Unwinding",
 }
 
@@ -117,6 +127,12 @@ def action_words(move: Move, amount: float) -> str:
     'Add 0.05 BTC (4,200 dollars)'
     """
     size, verb = f"{number(amount)} {move.asset}", _verb(move)
+    trade = move.trade
+    if trade is not None and trade.side == 0:
+        return f"Swap {size}{_worth(move, amount)} for {number(move.buys(amount))} {trade.into}"
+    if trade is not None:
+        bought = "Buy" if trade.side > 0 else "Sell"
+        return f"{bought} {size} of {move.symbol} as a hedge ({number(amount * move.price * move.dollar)} dollars)"
     if move.kind == "add_margin":
         return f"Add {size} of margin to the isolated {move.symbol}{_worth(move, amount)}"
     if move.kind != "reduce":

@@ -14,6 +14,7 @@ def test_a_valid_policy_is_counted(run: Run, repository: Path) -> None:
     assert seen.exit_code == 0
     found: dict[str, Any] = json.loads(seen.stdout)
     assert found["places"] == ["cold", "hot", "prime"]
+    assert (found["swaps"], found["hedges"]) == (["spot"], ["quarterly future, BTC"])
     assert found["target"] == "0.01@1440"
 
 

@@ -12,6 +12,8 @@ from models.rebalance.joint.plan import (
     DeskPlan,
     FrontPoint,
     Relaxation,
+    Risk,
+    TradeStep,
     Transfer,
 )
 from models.rebalance.joint.recommend import DeskRun, recommend_desk
@@ -24,6 +26,8 @@ __all__ = [
     "FrontPoint",
     "Instruction",
     "Relaxation",
+    "Risk",
+    "TradeStep",
     "Transfer",
     "instructions_of",
     "recommend_desk",

@@ -108,6 +108,8 @@ class _Left:
     moves: float
     run: float
     added: float
+    every: FloatArray
+    """Equity that the others have added to each account."""
 
 
 class _State:
@@ -192,7 +194,7 @@ class _State:
         moves = np.inf if p.max_moves is None else p.max_moves - float((self.amount > 0).sum())
         moves = min(moves, np.inf if p.max_moves_per_account is None else float(p.max_moves_per_account))
         run = np.inf if p.max_run_value is None else p.max_run_value - float((self.amount * a.price).sum())
-        return _Left(pool, slot, moves, run, float(added[account]))
+        return _Left(pool, slot, moves, run, float(added[account]), added)
 
     def _value(self, account: int, rows: IntArray, trials: FloatArray, left: _Left) -> FloatArray:
         """Dollars of each trial, shape (T,); inf where it breaks a limit."""
@@ -205,7 +207,19 @@ class _State:
         short = np.maximum(need - added, 0.0)
         short[short <= _DUST * (1 + abs(need))] = 0.0
         cost += np.interp(added, p.curves.value[account], p.curves.loss[account]) + _SHORT * short
+        cost += self._given(rows, units, left)
         return np.where(self._holds(rows, trials, added, left), cost, np.inf)
+
+    def _given(self, rows: IntArray, units: FloatArray, left: _Left) -> FloatArray:
+        """Loss of the accounts that give, shape (T,)."""
+        p, pool = self.problem, self.problem.arcs.pool[rows]
+        giver = np.where(pool >= 0, p.pools.account[np.maximum(pool, 0)], -1)
+        out = np.zeros(len(units))
+        for one in np.unique(giver[giver >= 0]).tolist():
+            mine = giver == one
+            less = units[:, mine] @ p.pools.value[pool[mine]]
+            out += np.interp(left.every[one] - less, p.curves.value[one], p.curves.loss[one])
+        return out
 
     def _impact(self, rows: IntArray, trials: FloatArray) -> FloatArray:
         a, out = self.problem.arcs, np.zeros(len(trials))

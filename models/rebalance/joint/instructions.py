@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from models.account import Account
+from models.instrument import is_stable
 from models.margin.csa.timetable import call_due
-from models.rebalance.joint.plan import DeskPlan, OwnStep, Transfer
+from models.rebalance.joint.plan import DeskPlan, OwnStep, TradeStep, Transfer
 
 __all__ = ["Instruction", "instructions_of"]
 
@@ -34,7 +35,7 @@ class Instruction:
     hold : bool
         Whether it waits: for approval, or because it is only to be readied.
     reason : str
-        What it waits for, in a few words; empty where it does not.
+        What it waits for, in a few words: approval, its time, the return; empty where it does not wait.
     """
 
     key: str
@@ -60,7 +61,8 @@ def instructions_of(plan: DeskPlan, accounts: Sequence[Account], now: datetime) 
     Returns
     -------
     tuple of Instruction
-        In the order of the transfers, then what accounts do themselves.
+        In the order of the transfers, each after the loan or the return that it comes from; then trades, then what
+        accounts do themselves.
 
     Raises
     ------
@@ -70,12 +72,49 @@ def instructions_of(plan: DeskPlan, accounts: Sequence[Account], now: datetime) 
     References
     ----------
     ccxt manual, "Transfers" (``transfer(code, amount, fromAccount, toAccount, params)``), "Borrow and repay margin"
-    (``repayCrossMargin(code, amount, params)``), "Margin" (``addMargin(symbol, amount, params)``), and "Orders"
-    (``createOrder(symbol, type, side, amount, price, params)``).
+    (``borrowCrossMargin(code, amount, params)``, ``repayCrossMargin(code, amount, params)``), "Margin"
+    (``addMargin(symbol, amount, params)``), and "Orders" (``createOrder(symbol, type, side, amount, price, params)``,
+    ``createMarketBuyOrderWithCost(symbol, cost, params)``).
     """
     by_name = {account.account_id: account for account in accounts}
-    sent = [_instruction(transfer, by_name[transfer.account_id], now) for transfer in plan.transfers]
-    return (*sent, *(_own_instruction(step, by_name[step.account_id], now) for step in plan.own))
+    sent = [one for transfer in plan.transfers for one in _sent(transfer, by_name, now)]
+    traded = [_trade_instruction(step, now) for step in plan.trades]
+    return (*sent, *traded, *(_own_instruction(step, by_name[step.account_id], now) for step in plan.own))
+
+
+def _sent(transfer: Transfer, accounts: Mapping[str, Account], now: datetime) -> list[Instruction]:
+    """A transfer, after the loan that it is drawn from or the return that it waits for."""
+    own = _instruction(transfer, accounts[transfer.account_id], now)
+    amount = transfer.amount + transfer.fee
+    if transfer.annual_rate is not None:
+        key = _key_of(now, "borrow", own.key)
+        params = {"clientOrderId": key, "line": transfer.source}
+        loan = {"code": transfer.asset, "amount": amount, "params": params}
+        return [Instruction(key, "ccxt", "borrowCrossMargin", loan, own.hold, own.reason), own]
+    if transfer.recalled_from is not None:
+        terms = accounts[transfer.recalled_from].csa
+        assert terms is not None
+        due = call_due(now, terms.timetable).isoformat()
+        demand = {"agreement": transfer.recalled_from, "asset": transfer.asset, "amount": amount, "due": due}
+        notice = Instruction(_key_of(now, "recall", own.key), "csa", "demand_return", demand, own.hold, own.reason)
+        return [notice, replace(own, hold=True, reason=own.reason or "the return")]
+    return [own]
+
+
+def _trade_instruction(step: TradeStep, now: datetime) -> Instruction:
+    key = _key_of(now, step.rule, step.account_id, step.asset, repr(step.amount))
+    params = {"clientOrderId": key, "account": step.account_id}
+    reason = "approval" if step.needs_approval else ""
+    if step.kind == "hedge":
+        side = "buy" if (step.quantity or 0.0) > 0 else "sell"
+        order = {"symbol": step.symbol, "type": "market", "side": side, "amount": step.amount, "params": params}
+        return Instruction(key, "ccxt", "createOrder", order, bool(reason), reason)
+    if is_stable(step.asset) and not is_stable(step.into or ""):
+        order = {"symbol": f"{step.into}/{step.asset}", "cost": step.amount, "params": params}
+        return Instruction(key, "ccxt", "createMarketBuyOrderWithCost", order, bool(reason), reason)
+    symbol = f"{step.asset}/{step.into}"
+    order = {"symbol": symbol, "type": "market", "side": "sell", "amount": step.amount, "params": params}
+    return Instruction(key, "ccxt", "createOrder", order, bool(reason), reason)
 
 
 def _instruction(transfer: Transfer, account: Account, now: datetime) -> Instruction:

@@ -11,7 +11,21 @@ from models.rebalance.plan import Kind, Levels
 from models.rebalance.policy import Policy
 from models.rebalance.target import Target
 
-__all__ = ["AccountOutcome", "Certificate", "DeskPlan", "FrontPoint", "OwnStep", "Relaxation", "Transfer"]
+__all__ = [
+    "AccountOutcome",
+    "Certificate",
+    "DeskPlan",
+    "FrontPoint",
+    "Objective",
+    "OwnStep",
+    "Relaxation",
+    "Risk",
+    "TradeStep",
+    "Transfer",
+]
+
+
+Objective = Literal["expected", "cvar90", "cvar95", "sum of cvar90", "sum of cvar95"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,10 @@ class Transfer:
         Whether the route or the size asks for approval.
     symbol : str or None
         The isolated position whose margin it is, for ``"add_margin"``.
+    annual_rate : float or None
+        What borrowing it costs, a fraction a year, where it is drawn on a credit line.
+    recalled_from : str or None
+        Agreement whose other party is asked to return it, where there is one.
     """
 
     route: str
@@ -63,6 +81,55 @@ class Transfer:
     late: bool
     needs_approval: bool
     symbol: str | None = None
+    annual_rate: float | None = None
+    recalled_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TradeStep:
+    """A trade inside an account.
+
+    Parameters
+    ----------
+    account_id : str
+        The account.
+    rule : str
+        The policy's rule.
+    kind : {"swap", "hedge"}
+        Collateral sold for other collateral, or a position opened against what the account holds.
+    asset : str
+        What is sold; of a hedge, what the amount counts.
+    amount : float
+        Units.
+    value_usd, cost_usd : float
+        Dollars of the amount; fee, slippage, and what a hedge costs over the holding days.
+    symbol : str or None
+        The instrument of a hedge.
+    quantity : float or None
+        Position that a hedge opens, > 0 long.
+    into : str or None
+        What a swap buys.
+    received : float or None
+        Units of it.
+    needs_approval : bool
+        Whether the rule or the size asks for approval.
+    sentence : str
+        The trade in a few words.
+    """
+
+    account_id: str
+    rule: str
+    kind: Literal["swap", "hedge"]
+    asset: str
+    amount: float
+    value_usd: float
+    cost_usd: float
+    symbol: str | None
+    quantity: float | None
+    into: str | None
+    received: float | None
+    needs_approval: bool
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +253,24 @@ class Relaxation:
 
 
 @dataclass(frozen=True, slots=True)
+class Risk:
+    """What calls and liquidations cost the desk by the horizon of the target, on paths that all accounts share.
+
+    Parameters
+    ----------
+    paths : int
+        Number of paths, of the same weight.
+    expected_usd, cvar90_usd, cvar95_usd : float
+        Mean loss of all accounts together; mean of the worst tenth, and of the worst twentieth, of the paths.
+    """
+
+    paths: int
+    expected_usd: float
+    cvar90_usd: float
+    cvar95_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class FrontPoint:
     """What another target would cost.
 
@@ -199,6 +284,8 @@ class FrontPoint:
         Dollars moved.
     short_usd : float
         Dollars of collateral that would lack.
+    risk : Risk or None
+        The loss that would remain, where there are joint paths.
     """
 
     probability: float
@@ -206,6 +293,7 @@ class FrontPoint:
     total_usd: float
     moved_usd: float
     short_usd: float
+    risk: Risk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +313,7 @@ class DeskPlan:
     accounts : tuple of AccountOutcome
         The accounts that take part.
     cost_usd, transfers_usd : float
-        Cost with the losses that remain; transfers alone.
+        Cost with the losses that remain; transfers and trades alone.
     bound_usd, gap : float or None
         No plan that meets the needs costs less; relative distance to it. None where there is no bound, as of the
         fallback.
@@ -249,6 +337,13 @@ class DeskPlan:
         The policy with the inventory that is left.
     own : tuple of OwnStep
         What accounts do themselves, where that was asked for.
+    trades : tuple of TradeStep
+        Swaps and hedges inside accounts, where the policy has rules for them; part of the same optimum.
+    objective : {"expected", "cvar90", "cvar95", "sum of cvar90", "sum of cvar95"}
+        Which loss was minimised with the cost: that of the desk on joint paths where there are any, else the sum of
+        those of the accounts, which is never below it.
+    risk_before, risk_after : Risk or None
+        The loss of the desk with no action and with the plan, where there are joint paths.
     """
 
     target: Target
@@ -270,3 +365,7 @@ class DeskPlan:
     accounts_after: tuple[Account, ...]
     policy_after: Policy
     own: tuple[OwnStep, ...] = ()
+    trades: tuple[TradeStep, ...] = ()
+    objective: Objective = "expected"
+    risk_before: Risk | None = None
+    risk_after: Risk | None = None

@@ -129,6 +129,8 @@ class Pools:
         The account whose collateral it is; -1 for a place outside of the accounts.
     value : ndarray, shape (K,)
         Dollars of equity that the account loses with one unit.
+    fixed : ndarray of bool, shape (K,), optional
+        Which are given, and no limit that could be changed: what an account holds, or is exposed to.
     """
 
     name: tuple[str, ...]
@@ -136,6 +138,7 @@ class Pools:
     price: FloatArray
     account: IntArray
     value: FloatArray
+    fixed: BoolArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

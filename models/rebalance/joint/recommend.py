@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,34 +16,38 @@ from models.errors import Failure
 from models.margin.levels import STATES
 from models.margin.valuation import Volatility
 from models.rebalance.desk import Desk
-from models.rebalance.effects import apply_move
 from models.rebalance.evaluate import Evaluation, Evaluator, Predict
-from models.rebalance.joint.carry_out import accounts_after, scenario_factors, worse_in_scenarios
-from models.rebalance.joint.network import Link, Refusal, build_arcs, links_of
+from models.rebalance.joint.arcs import Network, build_arcs
+from models.rebalance.joint.carry_out import accounts_after
+from models.rebalance.joint.network import Link, Refusal, links_of
 from models.rebalance.joint.plan import DeskPlan, FrontPoint
+from models.rebalance.joint.pockets import named
+from models.rebalance.joint.probe import money_move
 from models.rebalance.joint.problem import DeskProblem, score
+from models.rebalance.joint.risk import risk_of, tail_loss, with_risk
 from models.rebalance.joint.solve import Solution, solve
+from models.rebalance.joint.survey import LEAST_QUALITY, giving_pockets, needy_pockets, qualities, standing
+from models.rebalance.joint.tails import Scenarios
 from models.rebalance.joint.telling import tell, tell_nothing
 from models.rebalance.joint.telling_own import with_own
-from models.rebalance.joint.worth import Worth, measure, money_move
-from models.rebalance.moves import Move
+from models.rebalance.joint.trades import trade_links
+from models.rebalance.joint.worth import Worth, measure
 from models.rebalance.plan import last_safe_minute
 from models.rebalance.policy import Policy
 from models.rebalance.recommend import market_rows, price_rows
+from models.rebalance.scenarios import assets_of, scenario_factors, worse_in_scenarios
 from models.rebalance.target import Target
 from models.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["DeskRun", "recommend_desk"]
 
 _REPAIRS = 8
-_LEAST_QUALITY = 0.05
 _STEP = 1.01
 _DUST = 0.1
 _RESOLVED = 1e-3
 """Differences of P that a prior of some two thousand paths can tell."""
 _FIRST = 0.6
 """Share of the time left that one solution may take: others may have to follow."""
-_EQUITY, _RELEASE = 0, 4
 _LEVELS_CALL = STATES.index("call")
 
 
@@ -61,6 +65,7 @@ def recommend_desk(
     age_minutes: FloatArray | None = None,
     reduce: bool = False,
     release: bool = False,
+    scenarios: Scenarios | None = None,
 ) -> tuple[DeskPlan, list[Failure]]:
     """Recommend what a desk should send now, for all its accounts together.
 
@@ -92,6 +97,9 @@ def recommend_desk(
     reduce, release : bool
         Whether positions are reduced of accounts that no transfers bring to the target, and whether others give back
         what they do not need; where the policy allows it.
+    scenarios : callable, optional
+        Calls and liquidations of a book by a horizon on paths that all accounts share: what the loss of the desk is
+        taken on.
 
     Returns
     -------
@@ -101,12 +109,13 @@ def recommend_desk(
     Notes
     -----
     Accounts over the target get collateral until they reach it, and beyond where that saves more than it costs; others
-    only give. Loss against added collateral is made convex, which understates it between the points where it is not;
-    CVaR is that of each account, so the sum is not below that of the desk. The plan is carried out on the accounts,
-    asked of the full predictor, and re-priced under the stress of the policy; where an asset did less than its
-    haircut says, or an account would end worse, it is planned again without it.
+    only give. Loss against added collateral is made convex, which understates it between the points where it is not.
+    CVaR is that of the whole desk on the joint paths, minimised on the linear relaxation: its weights of the paths are
+    those with which the plan is made in whole numbers. Without paths it is the sum of those of the accounts. The plan
+    is carried out on the accounts, asked of the full predictor, and re-priced under the stress of the policy; where an
+    asset did less than its haircut says, or an account would end worse, it is planned again without it.
     """
-    run = DeskRun(accounts, assets, prices, predict, policy, target, now, volatility, age_minutes)
+    run = DeskRun(accounts, assets, prices, predict, policy, target, now, volatility, age_minutes, scenarios)
     return run.plan(time_limit, gap, reduce, release), run.failures
 
 
@@ -131,7 +140,7 @@ class DeskRun:
 
     Parameters
     ----------
-    accounts, assets, prices, predict, policy, target, now, volatility, age_minutes
+    accounts, assets, prices, predict, policy, target, now, volatility, age_minutes, scenarios
         As `recommend_desk`.
     """
 
@@ -146,9 +155,10 @@ class DeskRun:
         now: datetime | None = None,
         volatility: Volatility | FloatArray | None = None,
         age_minutes: FloatArray | None = None,
+        scenarios: Scenarios | None = None,
     ) -> None:
         shape = (len(accounts), len(assets))
-        self.accounts, self.policy = accounts, policy
+        self.accounts, self.policy, self.scenarios = accounts, policy, scenarios
         self.target = target or policy.limits.goal or Target()
         market = market_rows(volatility, shape)
         self.evaluate = Evaluator(
@@ -161,72 +171,43 @@ class DeskRun:
         self.now = now or max((a.as_of for a in accounts), default=datetime.min)
         over = [i for i, own in enumerate(self.weights) if own is not None and self.desk.over(i)]
         self.needy = np.array(over, np.int64)
-        self.givers = self._givers()
+        self.pockets = [pocket for i in over for pocket in needy_pockets(self, i)]
+        self.givers = giving_pockets(self, self.pockets)
         self.age = {} if age_minutes is None else dict(zip(assets, age_minutes.tolist(), strict=True))
         self.refused: list[Refusal] = []
         self.links: list[Link] = []
         if len(self.needy):
             self._measure()
 
-    def _givers(self) -> IntArray:
-        """Accounts that the policy lets give, that have more than their release level."""
-        sources = {self.policy.places[route.source].account for route in self.policy.routes}
-        level = self.before.level
-        return np.array(
-            [
-                i
-                for i, account in enumerate(self.accounts)
-                if account.account_id in sources
-                and self.weights[i] is not None
-                and not self.desk.over(i)
-                and level[i, _EQUITY] > level[i, _RELEASE]
-            ],
-            np.int64,
-        )
-
     def _measure(self) -> None:
-        asked = (self.accounts, self.weights, self.before, self.evaluate, self.target, self.policy.limits)
-        self.worth: Worth = measure(*asked, self.needy, self.givers)
+        asked = self.evaluate, self.target, self.policy.limits
+        before = standing(self, [*self.pockets, *self.givers])
+        self.worth: Worth = measure(self.accounts, self.pockets, self.givers, before, *asked)
         last = {int(i): self.last_safe(int(i)) for i in self.needy}
         self.links, self.refused = links_of(
-            self.accounts, self.weights, self.needy.tolist(), last, self.policy, self.now, self.age
+            self.accounts, self.weights, self.pockets, last, self.policy, self.now, self.age
         )
-        quality = self._qualities()
-        self.network = build_arcs(
-            self.links, self.worth.owner.tolist(), self.accounts, self.worth.curves, self.policy, self.weights, quality
-        )
-        pairs = [(x.account, x.asset) for x in self.network.links]
-        self.weak = np.array([quality.get(pair, 1.0) < _LEAST_QUALITY for pair in pairs], np.bool_)
+        quality = qualities(self, self.worth, self.links)
+        trades, refused = trade_links(self.worth, self.accounts, self.policy, self.target, self.evaluate, self.age)
+        self.links += trades
+        self.refused += refused
+        self.network = self._arcs(quality)
+        pairs = [(x.account, x.position, x.asset) for x in self.network.links]
+        self.weak = np.array([quality.get(pair, 1.0) < LEAST_QUALITY for pair in pairs], np.bool_)
         self.late = np.array([x.late for x in self.network.links], np.bool_)
+        if self.scenarios is not None and self.policy.limits.risk_measure != "expected":
+            curves = replace(self.worth.curves, loss=tail_loss(self, self.scenarios))
+            self.worth = replace(self.worth, curves=curves)
+            self.network = self._arcs(quality)
+
+    def _arcs(self, quality: Mapping[tuple[int, int, str], float]) -> Network:
+        return build_arcs(self.links, self.worth.places, self.worth.curves, self.policy, self.weights, quality)
 
     def last_safe(self, i: int) -> float:
         """Minute by which collateral must have arrived; inf where there is none."""
         called = bool(self.before.state[i] >= _LEVELS_CALL)
         found = last_safe_minute(self.before.p[i], self.target, called)
         return math.inf if found is None else found
-
-    def _qualities(self) -> dict[tuple[int, str], float]:
-        """What each asset does at each account, compared with as much money by its haircut."""
-        place = {int(row): k for k, row in enumerate(self.worth.owner)}
-        pairs = list(
-            dict.fromkeys(
-                (x.account, x.asset, (x.kind, x.position), x.price * x.ratio) for x in self.links if x.ratio > 0
-            )
-        )
-        pairs = [x for x in pairs if self.worth.reached[place[x[0]]]]
-        if not pairs:
-            return {}
-        goal = [float(self.worth.curves.need[place[row]]) for row, _, _, _ in pairs]
-        tried = [
-            apply_move(self.accounts[row], Move(kind[0], asset, kind[1], None, 1.0, math.inf), need / value)
-            for (row, asset, kind, value), need in zip(pairs, goal, strict=True)
-        ]
-        seen = self.evaluate(tried, np.array([row for row, _, _, _ in pairs], np.int64))
-        found = {}
-        for (row, asset, _, _), need, p in zip(pairs, goal, seen.p[:, self.target.column].tolist(), strict=True):
-            does = self.worth.equivalent(place[row], 1.0 if math.isnan(p) else p) / max(need, 1e-300)
-            found[row, asset] = min(max(does, 0.5 * _LEAST_QUALITY), 1.0)
-        return found
 
     def plan(
         self, time_limit: float = 5.0, gap: float = 0.001, reduce: bool = False, release: bool = False
@@ -244,17 +225,19 @@ class DeskRun:
             Certified, or with what could not be certified in words.
         """
         found = self._transfers(time_limit, gap) if len(self.needy) else tell_nothing(self)
-        return with_own(self, found, reduce, release) if reduce or release else found
+        found = with_own(self, found, reduce, release) if reduce or release else found
+        return with_risk(self, found)
 
     def ends_worse(self, row: int, changed: Account) -> bool:
         """Whether some price scenario leaves an account in a worse state than with no action."""
-        factors = scenario_factors(self.policy.limits.stress, len(self.evaluate.assets), self._held([changed]))
+        held = assets_of([self.accounts[row], changed], self.evaluate)
+        factors = scenario_factors(self.policy.limits.stress, len(self.evaluate.assets), held)
         index = np.array([row], np.int64)
         return len(worse_in_scenarios([self.accounts[row]], [changed], index, self.evaluate, factors)) > 0
 
     def _transfers(self, time_limit: float, gap: float) -> DeskPlan:
         end = time.monotonic() + time_limit
-        course = Course(np.ones(len(self.worth.owner)), self.weak | self.late)
+        course = Course(np.ones(len(self.worth.pockets)), self.weak | self.late)
         found = self._solve(self.problem(course), end, time_limit, gap)
         short = found.short > 0
         if short.any() and self._open_late(course, short):
@@ -274,19 +257,19 @@ class DeskRun:
                 after = accounts_after(self.accounts, self.network, amount)
                 seen = self.evaluate(after, np.arange(len(after)))
                 worse, count = self._worse(after, seen)
-        priced = score(self.problem(Course(np.ones(len(self.worth.owner)), course.closed)), amount)
+        priced = score(self.problem(Course(np.ones(len(self.worth.pockets)), course.closed)), amount)
         told = replace(found, amount=amount, cost=priced.cost, transfers=priced.transfers, short=priced.short)
         return tell(self, told, after, seen, worse, count)
 
     def problem(self, course: Course | None = None) -> DeskProblem:
         """Give what the optimiser is asked; first of all, with the transfers that arrive on time."""
-        course = course or Course(np.ones(len(self.worth.owner)), self.weak | self.late)
+        course = course or Course(np.ones(len(self.worth.pockets)), self.weak | self.late)
         worth, arcs = self.worth, self.network.arcs
         need = np.where(worth.reached > 0, worth.curves.need, np.minimum(worth.curves.need, 0.0))
         curves = replace(worth.curves, need=need * np.where(need > 0, course.scale, 1.0))
         arcs = replace(arcs, most=np.where(course.closed, 0.0, arcs.most))
         limits = self.policy.limits
-        names = tuple(self.accounts[i].account_id for i in worth.owner.tolist())
+        names = named(worth.pockets, self.accounts)
         most = limits.max_moves, limits.max_moves_per_account, limits.max_run_value
         return DeskProblem(arcs, self.network.pools, self.network.slots, curves, names, *most)
 
@@ -305,7 +288,7 @@ class DeskRun:
     ) -> FloatArray:
         """Plan some accounts anew while the others keep what they have."""
         problem = self.problem(course)
-        givers = np.arange(len(self.needy), len(self.worth.owner))
+        givers = np.arange(self.worth.count, len(self.worth.pockets))
         chosen = np.unique(np.concatenate([places, givers]))
         mine = np.isin(self.network.arcs.account, chosen)
         rows, out = np.flatnonzero(mine), np.where(mine, 0.0, amount)
@@ -316,11 +299,11 @@ class DeskRun:
     def _worse(self, after: Sequence[Account], seen: Evaluation) -> tuple[set[int], int]:
         """Rows that end worse than with no action, and the number of scenarios asked."""
         moved = np.array([i for i, (a, b) in enumerate(zip(self.accounts, after, strict=True)) if a is not b], np.int64)
-        held = self._held([after[i] for i in moved.tolist()])
+        old, new = [self.accounts[i] for i in moved.tolist()], [after[i] for i in moved.tolist()]
+        held = assets_of([*old, *new], self.evaluate)
         factors = scenario_factors(self.policy.limits.stress, len(self.evaluate.assets), held)
         if not len(moved):
             return set(), len(factors)
-        old, new = [self.accounts[i] for i in moved.tolist()], [after[i] for i in moved.tolist()]
         found = {int(moved[k]) for k in worse_in_scenarios(old, new, moved, self.evaluate, factors)}
         p, q, column = self.before.p, seen.p, self.target.column
         for i in moved.tolist():
@@ -332,37 +315,35 @@ class DeskRun:
                 found.add(i)
         return found, len(factors)
 
-    def _held(self, accounts: Sequence[Account]) -> IntArray:
-        """Assets that some accounts depend on."""
-        names = {item.asset for account in accounts for item in account.collateral}
-        book, _ = self.evaluate.book(accounts)
-        used = np.array([a in names for a in self.evaluate.assets], np.bool_)
-        used[book.arrays.leg_asset] = True
-        if book.blocks is not None:
-            used[book.blocks.block_asset] = True
-        return np.flatnonzero(used)
-
     def _amend(self, course: Course, amount: FloatArray, seen: Evaluation, worse: set[int]) -> IntArray:
         """Learn from what the predictor says of the plan; places of the accounts to plan anew."""
         problem, again = self.problem(course), []
-        added = problem.added(amount)
-        for k, row in enumerate(self.worth.owner.tolist()):
+        added, owner = problem.added(amount), self.worth.owner
+        met = added >= problem.curves.need * (1 - 1e-6)
+        for k, row in enumerate(owner.tolist()):
             p = float(seen.p[row, self.target.column])
-            needs = k < len(self.needy) and bool(self.worth.reached[k])
-            met = added[k] >= problem.curves.need[k] * (1 - 1e-6)
+            needs = k < self.worth.count and bool(self.worth.reached[k])
             if row in worse:
                 again += self._close(course, amount, k, row)
-            elif needs and met and p > self.target.probability:
+            elif needs and met[owner == row].all() and p > self.target.probability:
                 if not self._drop_dust(course, amount, k, float(added[k])):
-                    real = self.worth.equivalent(k, p)
-                    course.scale[k] *= max(_STEP, min(float(added[k]) / max(real, 1e-300), 2.0)) * 1.001
+                    course.scale[k] *= self._more(k, p, float(added[k]))
                 again.append(k)
         return np.array(again, np.int64)
 
+    def _more(self, k: int, p: float, added: float) -> float:
+        """By how much the need of a pocket is raised that has what it needs, though P of its account is over."""
+        if np.sum(self.worth.owner[: self.worth.count] == self.worth.owner[k]) > 1:  # the curve is not that of P
+            return _STEP * _STEP
+        return max(_STEP, min(added / max(self.worth.equivalent(k, p), 1e-300), 2.0)) * 1.001
+
     def _close(self, course: Course, amount: FloatArray, k: int, row: int) -> list[int]:
-        """Close to an account that ends worse all coins, or else money, and what it gave; places to plan anew."""
+        """Close to an account that ends worse its trades, or else all coins, or else money, and what it gave."""
         arcs, coins, money = self.network.arcs, self._coins(amount, row), self._money(row)
+        traded = np.array([x.trade is not None for x in self.network.links], np.bool_)
         mine = (arcs.account == k) & np.array([x.asset != money or not coins for x in self.network.links], np.bool_)
+        if np.any(traded & (arcs.account == k) & (amount > 0)):
+            mine = traded & (arcs.account == k)
         gave = np.array([x.giver == row for x in self.network.links], np.bool_)
         new = (mine | gave) & ~course.closed & (amount > 0)
         course.closed |= mine | gave
@@ -372,7 +353,8 @@ class DeskRun:
         """Close coins that are a small part of what an account gets, and change its kind; whether there were any."""
         arcs, row = self.network.arcs, int(self.worth.owner[k])
         coins = self._coins(amount, row)
-        part = (arcs.account == k) & np.array([x.asset in coins for x in self.network.links], np.bool_) & (amount > 0)
+        coin = [x.asset in coins and x.trade is None for x in self.network.links]
+        part = (arcs.account == k) & np.array(coin, np.bool_) & (amount > 0)
         if not part.any() or float((amount * arcs.value)[part].sum()) > _DUST * added:
             return False
         course.closed |= part
@@ -387,7 +369,7 @@ class DeskRun:
         """Assets sent to an account that are not the money by which its need is measured."""
         money = self._money(row)
         used = [self.network.links[r] for r in np.flatnonzero(amount > 0).tolist()]
-        return {link.asset for link in used if link.account == row} - {money}
+        return {link.asset for link in used if link.account == row and link.trade is None} - {money}
 
     def front(self, probabilities: Sequence[float], time_limit: float = 1.0, gap: float = 0.01) -> list[FrontPoint]:
         """Cost against P: the same desk at other targets of the same horizon.
@@ -406,12 +388,13 @@ class DeskRun:
             are under the target of the plan take no part.
         """
         if not len(self.needy):
-            return [FrontPoint(p, 0.0, 0.0, 0.0, 0.0) for p in probabilities]
+            return [FrontPoint(p, 0.0, 0.0, 0.0, 0.0, risk_of(self, self.accounts)) for p in probabilities]
         problem, out = self.problem(), []
-        needy = np.arange(len(self.worth.owner)) < len(self.needy)
+        needy = np.arange(len(self.worth.pockets)) < self.worth.count
         for probability in probabilities:
             wanted = np.where(needy & (self.worth.reached > 0), self.worth.need_at(probability), problem.curves.need)
             found = solve(problem.with_need(wanted), time_limit, gap)
             moved = float((found.amount * problem.arcs.price).sum())
-            out.append(FrontPoint(probability, found.transfers, found.cost, moved, float(found.short.sum())))
+            risk = risk_of(self, accounts_after(self.accounts, self.network, found.amount))
+            out.append(FrontPoint(probability, found.transfers, found.cost, moved, float(found.short.sum()), risk))
         return out

@@ -74,7 +74,7 @@ def _limits(problem: DeskProblem, program: Program) -> tuple[IntArray, FloatArra
     """Rows that may give way with their direction, what one unit of it counts for, and their names."""
     first, rows, weight, names = program.first, [], [], []
     for k, name in enumerate(problem.pools.name):
-        if problem.pools.account[k] < 0:
+        if problem.pools.account[k] < 0 and not (problem.pools.fixed is not None and problem.pools.fixed[k]):
             rows.append((first["pool"] + k, -1))
             weight.append(max(float(problem.pools.price[k]), 1e-12))
             names.append(f"inventory: {name}")

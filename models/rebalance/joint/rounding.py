@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.rebalance.joint.greedy import improved
-from models.rebalance.joint.problem import DeskProblem
+from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.program import coarse_steps
 from models.typing import BoolArray, FloatArray
 
@@ -88,7 +88,8 @@ def rounded(problem: DeskProblem, amount: FloatArray) -> FloatArray:
         Units that are zero or keep their least size and their step.
     """
     a = problem.arcs
-    out = np.where(amount > 1e-9 * a.most, np.minimum(amount, a.most), 0.0)
+    dust = np.maximum(1e-9 * a.most, np.minimum(1e-6 * a.most, 1e-3 * np.maximum(a.least, a.step)))
+    out = np.where(amount > dust, np.minimum(amount, a.most), 0.0)
     out = np.where((out > 0) & (out < a.least), a.least, out)
     stepped = np.flatnonzero((a.step > 0) & (out > 0))
     count = out[stepped] / a.step[stepped]
@@ -104,4 +105,7 @@ def rounded(problem: DeskProblem, amount: FloatArray) -> FloatArray:
         out[arc] = more
         if a.pool[arc] >= 0 and problem.drawn(out)[a.pool[arc]] > problem.pools.free[a.pool[arc]]:
             out[arc] = before
-    return improved(problem, out)
+    again, old = improved(problem, out), score(problem, out)
+    new = score(problem, again)
+    kept = not old.broken and (old.short.sum(), old.cost) < (new.short.sum(), new.cost)
+    return out if kept else again

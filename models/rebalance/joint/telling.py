@@ -13,11 +13,13 @@ from models.instrument import parse_symbol
 from models.margin.levels import STATES
 from models.rebalance.evaluate import Evaluation
 from models.rebalance.joint.carry_out import policy_after
-from models.rebalance.joint.plan import AccountOutcome, Certificate, DeskPlan, Transfer
+from models.rebalance.joint.network import Link
+from models.rebalance.joint.plan import AccountOutcome, Certificate, DeskPlan, TradeStep, Transfer
 from models.rebalance.joint.problem import DeskProblem
 from models.rebalance.joint.relax import smallest_relaxation
 from models.rebalance.joint.solve import Solution
 from models.rebalance.joint.wording import certificate_sentence, desk_sentence
+from models.rebalance.wording import action_words
 from models.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -54,15 +56,15 @@ def tell(
     DeskPlan
         The plan.
     """
-    transfers = _transfers(run, found.amount)
-    outcomes = _outcomes(run, seen, transfers)
+    transfers, trades = _transfers(run, found.amount), _trades(run, found.amount)
+    outcomes = _outcomes(run, seen, transfers, found.short)
     missed = tuple(o.account_id for o in outcomes if o.status == "short")
     names = tuple(run.accounts[i].account_id for i in sorted(worse))
     sentence = certificate_sentence(count, names, missed)
     certificate = Certificate(count, run.policy.limits.stress, names, missed, sentence)
     relaxed = smallest_relaxation(_wished(run)) if missed else ()
     warnings = _stale_words(run)
-    words = desk_sentence(run.target, transfers, outcomes, found.transfers, relaxed, sentence)
+    words = desk_sentence(run.target, transfers, outcomes, found.transfers, relaxed, sentence, trades)
     return DeskPlan(
         target=run.target,
         status="cannot_reach" if missed else "act",
@@ -82,6 +84,7 @@ def tell(
         sentence=" ".join([words, *warnings]),
         accounts_after=tuple(after),
         policy_after=policy_after(run.policy, run.network, found.amount),
+        trades=trades,
     )
 
 
@@ -96,6 +99,8 @@ def _transfers(run: DeskRun, amount: FloatArray) -> tuple[Transfer, ...]:
     out = []
     for k in np.flatnonzero(amount > 0).tolist():
         link, units = network.links[k], float(amount[k])
+        if link.trade is not None:
+            continue
         last = run.last_safe(link.account)
         start = None if math.isinf(last) else max(last - link.arrives, 0.0)
         value = units * link.price
@@ -118,9 +123,46 @@ def _transfers(run: DeskRun, amount: FloatArray) -> tuple[Transfer, ...]:
                 stage="ready" if start is None or start > _LEAD else "send",
                 late=link.late,
                 needs_approval=link.route.needs_approval or above,
+                annual_rate=link.place.annual_rate if link.place.kind == "credit_line" else None,
+                recalled_from=_recalled_from(run, link),
             )
         )
     return tuple(sorted(out, key=_urgency))
+
+
+def _recalled_from(run: DeskRun, link: Link) -> str | None:
+    """The agreement under which the other party returns it."""
+    giver = run.accounts[link.giver] if link.giver >= 0 else None
+    return giver.account_id if giver is not None and giver.csa is not None else None
+
+
+def _trades(run: DeskRun, amount: FloatArray) -> tuple[TradeStep, ...]:
+    network, above = run.network, run.policy.limits.approval_above
+    cost = network.arcs.transfer_cost(amount)
+    out = []
+    for k in np.flatnonzero(amount > 0).tolist():
+        link, units = network.links[k], float(amount[k])
+        if link.trade is None or link.trade.trade is None:
+            continue
+        trade, swaps, value = link.trade.trade, link.kind == "swap", units * link.price
+        out.append(
+            TradeStep(
+                account_id=run.accounts[link.account].account_id,
+                rule=trade.rule,
+                kind="swap" if swaps else "hedge",
+                asset=link.asset,
+                amount=units,
+                value_usd=value,
+                cost_usd=float(cost[k]),
+                symbol=link.trade.symbol,
+                quantity=None if swaps else trade.side * units,
+                into=trade.into if swaps else None,
+                received=link.trade.buys(units) if swaps else None,
+                needs_approval=trade.needs_approval or (above is not None and value > above),
+                sentence=action_words(link.trade, units),
+            )
+        )
+    return tuple(sorted(out, key=lambda step: -step.value_usd))
 
 
 def _urgency(transfer: Transfer) -> tuple[float, float]:
@@ -128,27 +170,33 @@ def _urgency(transfer: Transfer) -> tuple[float, float]:
     return math.inf if start is None else start, -transfer.value_usd
 
 
-def _outcomes(run: DeskRun, seen: Evaluation, transfers: Sequence[Transfer]) -> tuple[AccountOutcome, ...]:
-    late = {t.account_id for t in transfers if t.late}
+def _outcomes(
+    run: DeskRun, seen: Evaluation, transfers: Sequence[Transfer], lacks: FloatArray
+) -> tuple[AccountOutcome, ...]:
+    late, needy = {t.account_id for t in transfers if t.late}, set(run.needy.tolist())
     out = []
-    for k, row in enumerate(run.worth.owner.tolist()):
+    for row in dict.fromkeys(run.worth.owner.tolist()):
         name, p = run.accounts[row].account_id, float(seen.p[row, run.target.column])
-        if k >= len(run.needy):
+        if row not in needy:
             if np.array_equal(seen.level[row], run.before.level[row]):
                 continue
             status, short = "gives", 0.0
         else:
             over = not seen.good[row] or p > run.target.probability or seen.state[row] >= _LEVELS_CALL
             status = "short" if over else "late" if name in late else "reached"
-            short = _still_short(run, k, p) if over else 0.0
+            short = _still_short(run, row, p, lacks) if over else 0.0
         levels = run.before.levels(row), seen.levels(row)
         chances = run.before.probabilities(row), seen.probabilities(row)
         out.append(AccountOutcome(name, status, *chances, *levels, short))  # type: ignore[arg-type]
     return tuple(out)
 
 
-def _still_short(run: DeskRun, k: int, p: float) -> float:
-    """Dollars of money that would still be needed, by the curve of P."""
+def _still_short(run: DeskRun, row: int, p: float, lacks: FloatArray) -> float:
+    """Dollars of money that would still be needed: by the curve of P, of several pockets as the plan says."""
+    mine = np.flatnonzero(run.worth.owner[: run.worth.count] == row)
+    if len(mine) > 1:
+        return float(lacks[mine].sum())
+    k = int(mine[0])
     return max(float(run.worth.curves.need[k]) - run.worth.equivalent(k, p), 0.0)
 
 

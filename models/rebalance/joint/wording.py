@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from models.rebalance.joint.plan import AccountOutcome, OwnStep, Relaxation, Transfer
+from models.rebalance.joint.plan import AccountOutcome, Objective, OwnStep, Relaxation, Risk, TradeStep, Transfer
 from models.rebalance.target import Target
 from models.rebalance.wording import number, percent, within
 
-__all__ = ["certificate_sentence", "desk_sentence", "own_sentence", "transfer_words"]
+__all__ = ["certificate_sentence", "desk_sentence", "own_sentence", "risk_sentence", "transfer_words"]
 
 _SHOWN = 3
 
@@ -37,7 +37,10 @@ def transfer_words(transfer: Transfer) -> str:
     when = "" if left is None else (f" within {math.floor(left):,} minutes" if left >= 2.0 else " at once")
     late = ", which may come too late" if transfer.late else ""
     approval = ", once approved" if transfer.needs_approval else ""
-    where = f"from {transfer.source} to {transfer.account_id} by {transfer.route}"
+    origin = "" if transfer.recalled_from is None else f"recalled under {transfer.recalled_from} "
+    if transfer.annual_rate is not None:
+        origin = f"borrowed at {percent(transfer.annual_rate)} a year "
+    where = f"{origin}from {transfer.source} to {transfer.account_id} by {transfer.route}"
     return f"{number(transfer.amount)} {transfer.asset} {where}{when}{late}{approval}"
 
 
@@ -48,6 +51,7 @@ def desk_sentence(
     cost: float,
     relaxations: Sequence[Relaxation],
     certificate: str,
+    trades: Sequence[TradeStep] = (),
 ) -> str:
     """Say what the plan is, what it does, and what it does not.
 
@@ -60,11 +64,13 @@ def desk_sentence(
     accounts : sequence of AccountOutcome
         What becomes of the accounts.
     cost : float
-        Dollars of the transfers.
+        Dollars of the transfers and trades.
     relaxations : sequence of Relaxation
         What would have to change.
     certificate : str
         What was checked.
+    trades : sequence of TradeStep
+        What is traded inside accounts.
 
     Returns
     -------
@@ -77,10 +83,10 @@ def desk_sentence(
         return f"Every account has {goal}: nothing is to be sent."
     count = len(needy)
     parts = [f"{count} account{'s are' if count > 1 else ' is'} over {goal}."]
-    if transfers:
-        shown = "; ".join(transfer_words(t) for t in transfers[:_SHOWN])
-        more = f"; and {len(transfers) - _SHOWN} more" if len(transfers) > _SHOWN else ""
-        parts.append(f"Send {shown}{more}, for {number(cost)} dollars in all.")
+    if transfers or trades:
+        does = [_listed([transfer_words(t) for t in transfers], "Send ")] if transfers else []
+        does += [_listed([_trade_words(t) for t in trades], "")] if trades else []
+        parts.append(f"{'. '.join(does)}, for {number(cost)} dollars in all.")
     else:
         parts.append("Nothing can be sent to them in time.")
     short = [a for a in needy if a.status == "short"]
@@ -88,6 +94,10 @@ def desk_sentence(
         parts.append(_short_sentence(short, relaxations))
     parts.append(certificate)
     return " ".join(parts)
+
+
+def _trade_words(trade: TradeStep) -> str:
+    return f"{trade.sentence} in {trade.account_id}{', once approved' if trade.needs_approval else ''}"
 
 
 def own_sentence(steps: Sequence[OwnStep]) -> str:
@@ -112,6 +122,32 @@ def own_sentence(steps: Sequence[OwnStep]) -> str:
         saved = number(-sum(s.cost_usd for s in back))
         parts.append(f"{_listed([_return(s) for s in back], 'Take back ')}: it saves {saved} dollars.")
     return " ".join(parts)
+
+
+def risk_sentence(objective: Objective, before: Risk, after: Risk) -> str:
+    """Say what the plan does to the loss of the desk.
+
+    Parameters
+    ----------
+    objective : str
+        What was minimised.
+    before, after : Risk
+        The loss with no action, and with the plan.
+
+    Returns
+    -------
+    str
+        One sentence.
+
+    Examples
+    --------
+    >>> risk_sentence("cvar90", Risk(100, 90.0, 800.0, 900.0), Risk(100, 2.0, 15.0, 30.0))
+    'On 100 joint paths the mean loss of the desk goes from 90 to 2 dollars, that of its worst tenth from 800 to 15.'
+    """
+    name, worst = ("cvar95", "twentieth") if objective == "cvar95" else ("cvar90", "tenth")
+    old, new = (getattr(risk, f"{name}_usd") for risk in (before, after))
+    mean = f"the mean loss of the desk goes from {number(before.expected_usd)} to {number(after.expected_usd)} dollars"
+    return f"On {before.paths} joint paths {mean}, that of its worst {worst} from {number(old)} to {number(new)}."
 
 
 def _reduction(step: OwnStep) -> str:

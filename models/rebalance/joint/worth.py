@@ -10,26 +10,24 @@ import numpy as np
 from models.account import Account
 from models.book import Book
 from models.margin.levels import STATES
-from models.rebalance.balances import held
-from models.rebalance.closing import margin_asset
-from models.rebalance.effects import apply_move
+from models.rebalance.agreement import due
 from models.rebalance.evaluate import Evaluation, Evaluator
+from models.rebalance.joint.pockets import Pocket
+from models.rebalance.joint.probe import Probe
 from models.rebalance.joint.problem import Curves
+from models.rebalance.joint.split import crossing, shares, sure_goals
 from models.rebalance.limits import RiskLimits
-from models.rebalance.moves import Move, transfer_move
-from models.rebalance.options import gross_value
-from models.rebalance.policy import AssetRule
 from models.rebalance.target import Target
-from models.rebalance.weights import Weights
 from models.typing import FloatArray, IntArray
 
-__all__ = ["Worth", "isolated_position", "liquidation_of", "loss_of", "measure", "money_move"]
+__all__ = ["Worth", "hull", "liquidation_of", "loss_of", "measure", "needed_money"]
 
 _FIRST = 16
 _NEXT = 8
 _ROUNDS = 4
 _SMALLEST = 1e-4
-_LIMIT = 3.0
+_CENT = 1e-4
+"""Amounts under an agreement are compared to a hundredth of a cent."""
 _SHAPE = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0])
 _KEPT = np.array([1.0, 0.95, 0.9, 0.8, 0.7, 0.55, 0.4, 0.25, 0.1, 0.0])
 _CALL, _LIQUIDATION = STATES.index("call"), len(STATES) - 1
@@ -38,239 +36,175 @@ _TAIL = {"expected": 1.0, "cvar90": 0.1, "cvar95": 0.05}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Worth:
-    """Added equity and what it does, for m accounts; dollars.
+    """Added equity and what it does, for m pockets; dollars.
 
     Parameters
     ----------
-    owner : ndarray of int, shape (m,)
-        Row of each account.
+    pockets : tuple of Pocket
+        The accounts, or what is margined apart in them; the needy ones first.
+    count : int
+        How many of them are needy.
     curves : Curves
         Loss against added equity, and what is needed.
     value, p : tuple of ndarray
         For each account: added equity, rising, and P at the target's horizon there.
     reached : ndarray of bool, shape (m,)
         Whether added money can reach the target at all.
+    share : ndarray, shape (m,)
+        Share of the target that each may use: 1 but for pockets of one account.
+    probe : Probe
+        The pockets with other amounts of money.
+    amount : ndarray, shape (m, J)
+        Amounts at the points of the curves.
     """
 
-    owner: IntArray
+    pockets: tuple[Pocket, ...]
+    count: int
     curves: Curves
     value: tuple[FloatArray, ...]
     p: tuple[FloatArray, ...]
     reached: FloatArray
+    share: FloatArray
+    probe: Probe
+    amount: FloatArray
+
+    @property
+    def owner(self) -> IntArray:
+        """Row of the account of each pocket, shape (m,)."""
+        return np.array([pocket.row for pocket in self.pockets], np.int64)
+
+    @property
+    def places(self) -> dict[tuple[int, int], int]:
+        """Where each pocket is, by row and position."""
+        return {(pocket.row, pocket.position): k for k, pocket in enumerate(self.pockets)}
 
     def need_at(self, probability: float) -> FloatArray:
         """Added equity at which P falls to a probability, between the points measured; shape (m,)."""
-        return np.array([_crossing(v, p, probability) for v, p in zip(self.value, self.p, strict=True)])
+        found = zip(self.value, self.p, self.share.tolist(), strict=True)
+        return np.array([crossing(v, p, probability * share) for v, p, share in found])
 
     def equivalent(self, i: int, p: float) -> float:
         """Added money that would give the same P, dollars."""
-        return _crossing(self.value[i], self.p[i], p)
-
-
-def _crossing(value: FloatArray, p: FloatArray, goal: float) -> float:
-    """First value at which a falling curve is at most a goal, linear in log P between its points."""
-    low = np.minimum.accumulate(p)
-    at = int(np.argmax(low <= goal)) if bool(np.any(low <= goal)) else -1
-    if at < 0:
-        return float(value[-1])
-    if at == 0 or low[at] >= low[at - 1]:
-        return float(value[at])
-    top, bottom, wanted = (float(np.log(max(x, 1e-15))) for x in (low[at - 1], low[at], goal))
-    share = 1.0 if top == bottom else (top - wanted) / (top - bottom)
-    return float(value[at - 1] + min(max(share, 0.0), 1.0) * (value[at] - value[at - 1]))
-
-
-def money_move(weights: Weights, shortfall: float) -> Move:
-    """Give the move by which added money is measured: the account currency, a debt in it, or the margin of a position.
-
-    Parameters
-    ----------
-    weights : Weights
-        An account with its rules and prices.
-    shortfall : float
-        What its equity lacks to the initial requirement, account currency.
-
-    Returns
-    -------
-    Move
-        A top-up or repayment, or margin added to the one isolated position, up to three times what is at risk.
-    """
-    account, rules = weights.account, weights.rules
-    alone = isolated_position(account)
-    if alone >= 0:
-        position = account.positions[alone]
-        asset = margin_asset(position, account.currency)
-        limit = (_LIMIT * gross_value(account, weights.quotes) + max(shortfall, 0.0)) / max(
-            weights.quotes.own(asset), 1e-300
-        )
-        return transfer_move("add_margin", asset, weights, limit, AssetRule(), (alone, position.symbol))
-    debt = held(account, account.currency, "owed") if rules.borrows else 0.0
-    if debt > 0 and not rules.debt_in_equity:
-        return transfer_move("repay", account.currency, weights, debt, AssetRule())
-    own = [account.currency, *(item.asset for item in account.collateral)]
-    asset = next((a for a in own if weights.refusal(a) is None), account.currency)
-    money = _LIMIT * gross_value(account, weights.quotes) + max(shortfall, 0.0)
-    ratio = max(weights.first_ratio(asset), 0.05) * max(weights.quotes.own(asset), 1e-300)
-    return transfer_move("top_up", asset, weights, money / ratio, AssetRule())
-
-
-def isolated_position(account: Account) -> int:
-    """Find the isolated position of an account that has no other.
-
-    Parameters
-    ----------
-    account : Account
-        The account.
-
-    Returns
-    -------
-    int
-        Its index; -1 where the account has another position as well, or its position is not isolated.
-    """
-    return 0 if len(account.positions) == 1 and account.positions[0].margin_mode == "isolated" else -1
+        return crossing(self.value[i], self.p[i], p)
 
 
 def measure(
     accounts: Sequence[Account],
-    weights: Sequence[Weights | None],
+    needy: Sequence[Pocket],
+    givers: Sequence[Pocket],
     before: Evaluation,
     evaluate: Evaluator,
     target: Target,
     limits: RiskLimits,
-    needy: IntArray,
-    givers: IntArray,
 ) -> Worth:
     """Find needs, what can be spared, and the loss in between.
 
     Parameters
     ----------
     accounts : sequence of Account, length n
-        The accounts.
-    weights : sequence of Weights, length n
-        The same with their rules and prices.
+        All accounts of the desk.
+    needy, givers : sequence of Pocket
+        Pockets that need collateral, and those that may give some.
     before : Evaluation
-        Where they stand.
+        Where they stand, the needy ones first.
     evaluate : Evaluator
         Predictor and engine.
     target : Target
         What is to be reached.
     limits : RiskLimits
         How losses are counted.
-    needy, givers : ndarray of int
-        Rows of the accounts that need collateral, and of those that may give some.
 
     Returns
     -------
     Worth
-        Those accounts, the needy ones first.
+        Those pockets, the needy ones first.
     """
-    owner = np.concatenate([needy, givers]).astype(np.int64)
-    probe = _Probe(accounts, weights, before, evaluate, owner)
-    needed, reached = _needed(probe, len(needy), target)
-    spared = _spared(probe, len(needy), target)
-    size = np.concatenate([needed, spared])
-    shape = np.where((np.arange(len(owner)) < len(needy))[:, None], _SHAPE, -_KEPT)
-    seen, value = probe.at(size[:, None] * shape)
-    loss = loss_of(seen, liquidation_of(probe, size[:, None] * shape), target, limits) * probe.dollar[:, None]
-    points = [np.argsort(np.concatenate([v, *w])) for v, w in zip(value, zip(*probe.values, strict=True), strict=True)]
-    every = [np.concatenate([v, *w])[o] for v, w, o in zip(value, zip(*probe.values, strict=True), points, strict=True)]
-    p = seen.p[:, target.column].reshape(value.shape)
-    chances = [np.concatenate([q, *w])[o] for q, w, o in zip(p, zip(*probe.chances, strict=True), points, strict=True)]
-    at = np.concatenate([np.full(len(needy), 4), np.zeros(len(givers), np.int64)])
-    need = value[np.arange(len(owner)), at]
-    curves = Curves(value, np.array([_hull(v, f) for v, f in zip(value, loss, strict=True)]).reshape(value.shape), need)
-    return Worth(owner, curves, tuple(every), tuple(chances), np.concatenate([reached, np.ones(len(givers))]))
+    pockets, count = (*needy, *givers), len(needy)
+    probe = Probe(pockets, before, evaluate)
+    goal = np.full(len(pockets), target.probability)
+    goal[:count] = sure_goals(needy, accounts, target)
+    needed, reached = needed_money(probe, goal, target)
+    share = np.ones(len(pockets))
+    if np.any(goal < target.probability):
+        share = shares(probe, accounts, needed, goal, target)
+        needed = needed * np.array([_part(probe, k, goal, share, target) for k in range(len(pockets))])
+    spared = _spared(probe, count, target)
+    size = np.concatenate([needed[:count], spared])
+    amount = size[:, None] * np.where((np.arange(len(pockets)) < count)[:, None], _SHAPE, -_KEPT)
+    seen, value = probe.at(amount)
+    loss = loss_of(seen, liquidation_of(probe, amount), target, limits) * probe.dollar[:, None]
+    probe.keep(seen, value, target.column)
+    every, chances = probe.curves()
+    at = np.concatenate([np.full(count, 4), np.zeros(len(givers), np.int64)])
+    need = value[np.arange(len(pockets)), at]
+    curves = Curves(value, np.array([hull(v, f) for v, f in zip(value, loss, strict=True)]).reshape(value.shape), need)
+    reached[count:] = 1.0
+    return Worth(pockets, count, curves, every, chances, reached, share, probe, amount)
 
 
-class _Probe:
-    """Accounts with more or less money; amounts in units of `money_move`."""
-
-    def __init__(
-        self,
-        accounts: Sequence[Account],
-        weights: Sequence[Weights | None],
-        before: Evaluation,
-        evaluate: Evaluator,
-        owner: IntArray,
-    ) -> None:
-        self.accounts, self.before, self.evaluate, self.owner = accounts, before, evaluate, owner
-        own = [weights[i] for i in owner.tolist()]
-        self.moves = [
-            money_move(w, float(before.level[i, 3] - before.level[i, 0])) for i, w in zip(owner, own, strict=True) if w
-        ]
-        self.dollar = np.array([move.dollar for move in self.moves])
-        self.values: list[FloatArray] = []
-        self.chances: list[FloatArray] = []
-
-    def candidates(self, amount: FloatArray) -> list[Account]:
-        """Accounts with amounts added (taken out where below 0), row by row."""
-        out = []
-        for i, move, row in zip(self.owner.tolist(), self.moves, amount, strict=True):
-            taking = replace(move, kind="release", position=-1)
-            account = self.accounts[i]
-            out += [apply_move(account, move, x) if x >= 0 else apply_move(account, taking, -x) for x in row.tolist()]
-        return out
-
-    def at(self, amount: FloatArray) -> tuple[Evaluation, FloatArray]:
-        """Evaluate amounts of shape (m, k); what they add to equity less maintenance, dollars, of the same shape.
-
-        Repaying a loan lowers what it requires, and adds nothing to its collateral: both sides count.
-        """
-        rows = np.repeat(self.owner, amount.shape[1])
-        seen, before = self.evaluate(self.candidates(amount), rows), self.before.level[rows]
-        free = (seen.level[:, 0] - seen.level[:, 1]) - (before[:, 0] - before[:, 1])
-        added = free.reshape(amount.shape) * self.dollar[:, None]
-        return seen, added
-
-    def keep(self, seen: Evaluation, added: FloatArray, column: int) -> None:
-        """Remember the points for the curve of P."""
-        self.values.append(added)
-        self.chances.append(np.where(np.isnan(seen.p[:, column]), 1.0, seen.p[:, column]).reshape(added.shape))
-
-    def part(self, rows: slice) -> _Probe:
-        """Some of the accounts, with a memory of their own."""
-        out = object.__new__(_Probe)
-        out.accounts, out.before, out.evaluate = self.accounts, self.before, self.evaluate
-        out.owner, out.moves, out.dollar = self.owner[rows], self.moves[rows], self.dollar[rows]
-        out.values, out.chances = [], []
-        return out
+def _part(probe: Probe, k: int, goal: FloatArray, share: FloatArray, target: Target) -> float:
+    """What a pocket needs for its share of the target, over what it needs for its goal."""
+    value, chance = probe.curve(k)
+    sure, enough = (crossing(value, chance, p) for p in (float(goal[k]), float(share[k]) * target.probability))
+    return enough / max(sure, 1e-300) if sure > 0 else 1.0
 
 
-def _needed(probe: _Probe, count: int, target: Target) -> tuple[FloatArray, FloatArray]:
-    """Smallest amount of each needy account that reaches the target, and whether one does."""
+def needed_money(probe: Probe, goal: FloatArray, target: Target) -> tuple[FloatArray, FloatArray]:
+    """Find the smallest amount of money that brings each pocket to its goal.
+
+    Parameters
+    ----------
+    probe : Probe
+        m pockets; what is seen of them is remembered there.
+    goal : ndarray, shape (m,)
+        P to reach.
+    target : Target
+        Its horizon.
+
+    Returns
+    -------
+    tuple of ndarray, shape (m,)
+        Amounts, units of `money_move`, and 1 where they are enough, 0 where no amount is.
+    """
     limit = np.array([move.limit for move in probe.moves])
     grid = limit[:, None] * np.geomspace(_SMALLEST, 1.0, _FIRST)
     low, high, found = np.zeros(len(limit)), limit.copy(), np.zeros(len(limit), np.bool_)
     for turn in range(_ROUNDS):
         seen, added = probe.at(grid)
         probe.keep(seen, added, target.column)
-        good = ((seen.p[:, target.column] <= target.probability) & (seen.state < _CALL) & seen.good).reshape(grid.shape)
+        p = seen.p[:, target.column].reshape(grid.shape)
+        good = (p <= goal[:, None]) & ((seen.state < _CALL) & seen.good).reshape(grid.shape)
         hit, first = good.any(axis=1), np.argmax(good, axis=1)
         rows = np.arange(len(limit))
         below = np.where(first > 0, grid[rows, np.maximum(first - 1, 0)], low)
         low, high = np.where(hit, below, low), np.where(hit, grid[rows, first], high)
         found |= hit if turn == 0 else False
         grid = low[:, None] + (high - low)[:, None] * np.arange(1, _NEXT + 1) / _NEXT
-    return high[:count], found[:count].astype(np.float64)
+    return high, found.astype(np.float64)
 
 
-def _spared(probe: _Probe, first: int, target: Target) -> FloatArray:
-    """Largest amount that each giver can spare: target, release level and state are kept."""
+def _spared(probe: Probe, first: int, target: Target) -> FloatArray:
+    """Largest amount that each giver can spare: target, release level and state are kept, or what comes back is due."""
     part = probe.part(slice(first, None))
     if not len(part.owner):
         return np.zeros(0)
-    before = probe.before
-    excess = np.maximum(before.level[part.owner, 0] - before.level[part.owner, 4], 0.0)
+    agreed = [due(pocket.weights) for pocket in part.pockets]
+    level = part.before.level
+    free = level[:, 0] - np.where([x is not None for x in agreed], level[:, 3], level[:, 4])
+    back = [np.inf if x is None else x.amount if x.action == "RETURN" else 0.0 for x in agreed]
+    excess = np.clip(free, 0.0, back)
     price = np.array([max(move.price, 1e-300) for move in part.moves])
     limit = excess / price
     grid = limit[:, None] * np.arange(_FIRST, -1, -1) / _FIRST
     seen, _ = part.at(-grid)
-    kept = seen.level[:, 0] >= seen.level[:, 4] * (1 - 1e-12)
+    under = np.repeat([x is not None for x in agreed], grid.shape[1])
+    least = np.where(under, seen.level[:, 3], seen.level[:, 4])
+    kept = seen.level[:, 0] >= least - np.where(under, _CENT, 1e-12 * np.abs(least))
     good = ((seen.p[:, target.column] <= target.probability) & (seen.state < _CALL) & kept).reshape(grid.shape)
     return np.where(good.any(axis=1), grid[np.arange(len(limit)), np.argmax(good, axis=1)], 0.0)
 
 
-def liquidation_of(probe: _Probe, amount: FloatArray) -> FloatArray:
+def liquidation_of(probe: Probe, amount: FloatArray) -> FloatArray:
     """P(liquidation) of candidates at the four horizons, shape (m k, 4)."""
     evaluate = probe.evaluate
     inner = evaluate.predict
@@ -311,8 +245,26 @@ def loss_of(seen: Evaluation, liquidation: FloatArray, target: Target, limits: R
     return np.asarray((bad * cost_worst + mild * cost_call) / tail).reshape(-1, len(_SHAPE))
 
 
-def _hull(value: FloatArray, loss: FloatArray) -> FloatArray:
-    """Largest convex falling curve that is nowhere above the points."""
+def hull(value: FloatArray, loss: FloatArray) -> FloatArray:
+    """Give the largest convex falling curve that is nowhere above the points.
+
+    Parameters
+    ----------
+    value : ndarray, shape (k,)
+        Rising.
+    loss : ndarray, shape (k,)
+        At each of them.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        The curve at the same values.
+
+    Examples
+    --------
+    >>> hull(np.array([0.0, 1.0, 2.0]), np.array([4.0, 3.0, 0.0])).tolist()
+    [4.0, 2.0, 0.0]
+    """
     loss = np.minimum.accumulate(loss)
     kept: list[int] = []
     for i in range(len(value)):

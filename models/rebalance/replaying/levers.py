@@ -12,7 +12,7 @@ from models.book import Book
 from models.errors import Failure
 from models.margin.rulesets import load_ruleset
 from models.rebalance.effects import apply_move
-from models.rebalance.joint.worth import money_move
+from models.rebalance.joint.probe import money_move
 from models.rebalance.moves import Move
 from models.rebalance.quotes import Quotes
 from models.rebalance.weights import Weights

@@ -64,6 +64,50 @@ def random_desk(seed: int) -> DeskProblem:
     return DeskProblem(arcs, pools, slots, curves, tuple(f"account {i}" for i in range(n)), moves, each)
 
 
+def trading_desk(seed: int) -> DeskProblem:
+    """Return two accounts in need and one that gives what is due to it, with a transfer each, a recall to both on one
+    inventory, a swap from a balance and two hedges of one exposure, and a loan; all in lots.
+    """
+    rng = np.random.default_rng(seed)
+    account = np.array([0, 1, 0, 1, 0, 1, 1, 0])
+    pool = np.array([0, 0, 1, 1, 2, 3, 3, 4])  # wallet, due, balance, exposure (dollars), credit line
+    price = np.array([1.0, 1.0, 1.0, 1.0, 50.0, 100.0, 1.0, 1.0])
+    step = rng.choice([20.0, 25.0, 50.0], 8) / np.array([1, 1, 1, 1, 50.0, 25.0, 0.25, 1])
+    due = rng.choice([40.0, 60.0, 100.0])
+    step[2:4] = 20.0
+    worth = np.array([1.0, 1.0, 0.95, 0.95, rng.uniform(0.02, 0.5), rng.uniform(0.05, 0.3), 0.0, 1.0])
+    worth[6] = worth[5] * rng.uniform(0.8, 1.2)
+    pieces = [(i, np.inf, 0.0) for i in range(8)]
+    pieces[5:6] = [(5, step[5], 0.0), (5, np.inf, 0.004 * price[5])]
+    costs = np.array([rng.uniform(0.001, 0.05) for _ in range(8)])
+    arcs = Arcs(
+        pool=pool, account=account, slot=np.arange(8), price=price, value=price * worth,
+        least=step * rng.integers(0, 2, 8), most=step * rng.integers(2, 5, 8), step=step,
+        fixed=rng.choice([0.0, 0.5, 2.0], 8), fixed_units=np.zeros(8), rate=costs * price * worth,
+        draw=np.where(pool == 3, price, 1.0),
+        piece_arc=np.array([p[0] for p in pieces]), piece_width=np.array([p[1] for p in pieces]),
+        piece_rate=np.array([p[2] for p in pieces]),
+    )  # fmt: skip
+    pools = Pools(
+        ("wallet", "due", "balance", "exposure", "line"),
+        np.array([rng.uniform(20, 120), due, rng.uniform(1.0, 5.0), rng.uniform(100, 800), rng.uniform(20, 200)]),
+        np.array([1.0, 1.0, 50.0, 1.0, 1.0]),
+        np.array([-1, 2, -1, -1, -1]),
+        np.array([0.0, 0.95, 0.0, 0.0, 0.0]),
+        np.array([False, False, True, True, False]),
+    )
+    slots = Slots(
+        tuple(f"slot {i}" for i in range(8)), account, np.full(8, np.inf), np.ones(8), np.zeros(8), np.zeros(8)
+    )
+    spare = 0.95 * due
+    need = np.array([*rng.uniform(20, 110, 2), -spare])
+    shape = np.array([0.0, 0.5, 1.0, 1.3, 1.8])
+    grid = np.vstack([need[:2, None] * shape, -spare * np.array([1.0, 0.7, 0.4, 0.1, 0.0])])
+    loss = np.array([*rng.uniform(5, 60, 2), rng.uniform(0.0, 3.0)])[:, None] * np.array([1.0, 0.5, 0.2, 0.1, 0.05])
+    moves = None if rng.random() < 0.6 else int(rng.integers(2, 4))
+    return DeskProblem(arcs, pools, slots, Curves(grid, loss, need), ("account 0", "account 1", "giver"), moves)
+
+
 def scarce(problem: DeskProblem, share: float) -> DeskProblem:
     """Return the desk with a share of its inventory."""
     return replace(problem, pools=replace(problem.pools, free=problem.pools.free * share))
@@ -78,6 +122,9 @@ def exhaustive(p: DeskProblem) -> tuple[float, float]:
     x = _all_lots(p)
     a, used = p.arcs, x > 0
     added = np.stack([(x * a.value)[:, a.account == i].sum(axis=1) for i in range(len(p.accounts))], axis=1)
+    for k, giver in enumerate(p.pools.account.tolist()):
+        if giver >= 0:
+            added[:, giver] -= (x * a.draw + used * a.fixed_units)[:, a.pool == k].sum(axis=1) * p.pools.value[k]
     ok = _allowed(p, x, added)
     cost = used @ a.fixed + x @ a.rate + _impact(p, x)
     for i in range(len(p.accounts)):

@@ -228,12 +228,6 @@ def test_the_margin_of_an_isolated_position_is_raised() -> None:
     assert any("does not take BTC as margin" in r.reason for r in plan.refused)
 
 
-def test_several_isolated_positions_cannot_be_saved_by_transfers_of_a_desk() -> None:
-    plan = plan_of([isolated(1.0, 0.9), risky("a")], wallet_policy())
-    assert plan.status == "cannot_reach"
-    assert {o.account_id: o.status for o in plan.accounts} == {"iso": "short", "a": "reached"}
-
-
 def test_a_bad_account_does_not_take_the_others_along() -> None:
     bad = msgspec.structs.replace(risky("bad"), ruleset="nowhere")
     plan, failures = recommend_desk([bad, risky("a")], ASSETS, PRICES, PREDICT, wallet_policy())

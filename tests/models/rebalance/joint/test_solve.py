@@ -15,7 +15,7 @@ from models.rebalance.joint.prices import price_bound
 from models.rebalance.joint.problem import Arcs, Curves, DeskProblem, Pools, Slots, score
 from models.rebalance.joint.program import build_program
 from models.rebalance.joint.solve import solve
-from tests.models.rebalance.joint.desks import exhaustive, random_desk, scarce
+from tests.models.rebalance.joint.desks import exhaustive, random_desk, scarce, trading_desk
 
 SECONDS, GAP = 10.0, 1e-5
 SEEDS = st.integers(1_000, 2_000)
@@ -36,6 +36,25 @@ def test_two_hundred_desks_are_within_half_a_percent_of_the_optimum() -> None:
         else:
             assert found.short.sum() == pytest.approx(least_short, rel=1e-3, abs=1e-3), seed
     assert met >= 120  # the desks are neither all easy nor all impossible
+
+
+def test_desks_that_trade_recall_and_borrow_are_within_half_a_percent_of_the_optimum() -> None:
+    met, used = 0, np.zeros(8, int)
+    for seed in range(40):
+        desk = trading_desk(seed)
+        best, least_short = exhaustive(desk)
+        found = solve(desk, SECONDS, GAP)
+        assert score(desk, found.amount).broken == (), seed
+        if np.isfinite(best):
+            met += 1
+            used += found.amount > 0
+            assert not found.short.any(), seed
+            assert best - 1e-6 <= found.cost <= best * 1.005 + 1e-6, seed
+            assert found.bound <= best + 1e-6, seed
+        else:
+            assert found.short.sum() == pytest.approx(least_short, rel=1e-3, abs=1e-3), seed
+    assert met >= 25
+    assert np.all(used >= 3)  # every action is part of some of the best plans
 
 
 def test_the_fallback_is_nearly_always_within_a_tenth() -> None:
