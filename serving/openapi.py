@@ -246,4 +246,11 @@ def _answer_in_problems(document: dict[str, Any]) -> None:
             content = operation["responses"].get("422", {}).get("content", {})
             content.pop("application/json", None)
             if content == {} and "422" in operation["responses"]:
-                operation["responses"] |= problem_answers(422)
+                del operation["responses"]["422"]
+                if any(_bounded(one["schema"]) for one in operation.get("parameters", ())):
+                    operation["responses"] |= problem_answers(422)
+
+
+def _bounded(schema: dict[str, Any]) -> bool:
+    """Whether some text is no value of a parameter."""
+    return bool(schema.keys() - {"title", "type", "description", "default"}) or schema.get("type") != "string"

@@ -69,7 +69,7 @@ async def plan(
         "requestBody": body_of("PlanRequest", example=_PLAN),
         "responses": {
             "200": json_answer("RecommendationResponse"),
-            **problem_answers(400, 404, 413, 415, *EXPECTED),
+            **problem_answers(404, 413, 415, *EXPECTED),
         },
     },
 )
@@ -86,7 +86,7 @@ async def plan_under(request: Request, account_id: Name) -> Response:
     summary="A registered account before and after changes: levels and P(call)",
     openapi_extra={
         "requestBody": body_of("AccountChanges", example={"changes": CHANGES}),
-        "responses": {"200": json_answer("WhatIfResponse"), **problem_answers(400, 404, 413, 415, *EXPECTED)},
+        "responses": {"200": json_answer("WhatIfResponse"), **problem_answers(404, 413, 415, *EXPECTED)},
     },
 )
 async def what_if(request: Request, account_id: Name) -> Response:

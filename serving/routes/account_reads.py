@@ -30,7 +30,7 @@ from serving.ledger.schemas import SaidPrediction, Statements, shown
 from serving.openapi import json_answer, problem_answers
 from serving.problems import ProblemError
 from serving.routes._hot import answer, runtime_of
-from serving.routes.accounts import EXPECTED, Name, absent
+from serving.routes.accounts import READ, Name, absent
 from serving.security import Role, need_tenant
 
 __all__ = ["router"]
@@ -43,7 +43,7 @@ _AT_ONCE = 200
 @router.get(
     "/v1/accounts/{account_id}",
     summary="One account and what was said of it, now or as it was at an instant",
-    openapi_extra={"responses": {"200": json_answer("RegisteredAccount"), **problem_answers(404, *EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("RegisteredAccount"), **problem_answers(404, *READ)}},
 )
 async def get(
     request: Request,
@@ -79,7 +79,7 @@ async def get(
 @router.get(
     "/v1/accounts/{account_id}/history",
     summary="The states that an account had",
-    openapi_extra={"responses": {"200": json_answer("AccountHistory"), **problem_answers(404, *EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("AccountHistory"), **problem_answers(404, *READ)}},
 )
 async def past(
     request: Request,
@@ -100,7 +100,7 @@ async def past(
 @router.get(
     "/v1/accounts/{account_id}/predictions",
     summary="What was said of an account",
-    openapi_extra={"responses": {"200": json_answer("Statements"), **problem_answers(404, *EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("Statements"), **problem_answers(404, *READ)}},
 )
 async def said(
     request: Request,
@@ -129,7 +129,7 @@ async def said(
 @router.get(
     "/v1/accounts",
     summary="The accounts of the tenant, by name or by what was said of them last",
-    openapi_extra={"responses": {"200": json_answer("AccountPage"), **problem_answers(*EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("AccountPage"), **problem_answers(*READ)}},
 )
 async def page(
     request: Request,

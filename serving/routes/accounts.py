@@ -20,12 +20,13 @@ from serving.routes._hot import answer, read_body, runtime_of
 from serving.runtime import Runtime
 from serving.security import Principal, Role, need_tenant
 
-__all__ = ["EXPECTED", "Name", "absent", "router"]
+__all__ = ["EXPECTED", "READ", "Name", "absent", "router"]
 
 router = APIRouter(tags=["accounts"])
 Name = Annotated[str, Path(description="Name of the account.", max_length=200)]
 _LINES = ("application/x-ndjson", "application/jsonl", "application/ndjson")
-EXPECTED = (401, 403, 409, 422, 429, 503)
+READ = (400, 401, 409, 422, 429, 503)
+EXPECTED = (403, *READ)
 
 
 @router.put(
@@ -36,7 +37,7 @@ EXPECTED = (401, 403, 409, 422, 429, 503)
         "responses": {
             "200": json_answer("RegisteredAccount"),
             "201": json_answer("RegisteredAccount"),
-            **problem_answers(400, 412, 413, 415, 507, *EXPECTED),
+            **problem_answers(412, 413, 415, 507, *EXPECTED),
         },
     },
 )
@@ -71,7 +72,7 @@ async def put(request: Request, account_id: Name) -> Response:
     "/v1/accounts/{account_id}",
     summary="Take an account out; its history stays",
     status_code=204,
-    openapi_extra={"responses": {"204": {"description": "Gone"}, **problem_answers(400, 404, 412, *EXPECTED)}},
+    openapi_extra={"responses": {"204": {"description": "Gone"}, **problem_answers(404, 412, *EXPECTED)}},
 )
 async def remove(request: Request, account_id: Name) -> Response:
     """Take an account out; with ``If-Match`` only where its version is as expected."""
@@ -87,7 +88,7 @@ async def remove(request: Request, account_id: Name) -> Response:
     summary="Register many accounts at once",
     openapi_extra={
         "requestBody": accounts_body(_LINES[0]),
-        "responses": {"200": json_answer("BulkResult"), **problem_answers(400, 413, 415, 507, *EXPECTED)},
+        "responses": {"200": json_answer("BulkResult"), **problem_answers(413, 415, 507, *EXPECTED)},
     },
 )
 async def put_many(request: Request) -> Response:

@@ -24,7 +24,8 @@ from serving.store.tables import alerts, tenants
 __all__ = ["router"]
 
 router = APIRouter(tags=["alerts"])
-_EXPECTED = (401, 403, 409, 422, 429, 503)
+_READ = (400, 401, 409, 422, 429, 503)
+_EXPECTED = (403, 404, *_READ)
 _rules = msgspec.json.Decoder(AlertRules)
 _CURSOR = r"^[0-9]{1,19}\.[0-9a-f]{32}$"
 Kind = Literal["p_call", "level", "last_safe", "drift", "stale", "rule_change"]
@@ -34,7 +35,7 @@ Severity = Literal["info", "warning", "critical", "emergency"]
 @router.get(
     "/v1/alerts",
     summary="Alerts, newest first",
-    openapi_extra={"responses": {"200": json_answer("AlertPage"), **problem_answers(*_EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("AlertPage"), **problem_answers(*_READ)}},
 )
 async def page(
     request: Request,
@@ -71,7 +72,7 @@ async def page(
 @router.post(
     "/v1/alerts/{alert_id}/acknowledge",
     summary="Say that somebody has seen to an alert",
-    openapi_extra={"responses": {"200": json_answer("AlertInfo"), **problem_answers(404, 507, *_EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("AlertInfo"), **problem_answers(507, *_EXPECTED)}},
 )
 async def acknowledge(request: Request, alert_id: Annotated[str, Path(max_length=64)]) -> Response:
     """Note who has seen to it, and when; the first one stays."""
@@ -95,7 +96,7 @@ async def acknowledge(request: Request, alert_id: Annotated[str, Path(max_length
 @router.get(
     "/v1/settings/alerts",
     summary="When the desk is alerted",
-    openapi_extra={"responses": {"200": json_answer("AlertRules"), **problem_answers(*_EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("AlertRules"), **problem_answers(400, 401, 404, 409, 429, 503)}},
 )
 async def rules(request: Request) -> Response:
     """Give the thresholds, the defaults where the desk has said nothing."""
@@ -109,7 +110,7 @@ async def rules(request: Request) -> Response:
     summary="Set when the desk is alerted",
     openapi_extra={
         "requestBody": body_of("AlertRules", example={"target": "0.01@1440", "budget_per_hour": 100}),
-        "responses": {"200": json_answer("AlertRules"), **problem_answers(400, 413, 415, 507, *_EXPECTED)},
+        "responses": {"200": json_answer("AlertRules"), **problem_answers(413, 415, 507, *_EXPECTED)},
     },
 )
 async def set_rules(request: Request) -> Response:

@@ -64,7 +64,7 @@ async def create(request: Request) -> Response:
 @router.get(
     "/v1/keys",
     summary="The keys there are",
-    openapi_extra={"responses": {"200": json_answer("KeyList"), **problem_answers(401, 403, 409, 422, 429, 503)}},
+    openapi_extra={"responses": {"200": json_answer("KeyList"), **problem_answers(401, 403, 409, 429, 503)}},
 )
 async def keys(request: Request) -> Response:
     """List the keys of the tenant; a key of the whole service sees all of them."""

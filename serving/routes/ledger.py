@@ -19,13 +19,13 @@ from serving.security import Role, need
 __all__ = ["router"]
 
 router = APIRouter(tags=["ledger"])
-_EXPECTED = (401, 403, 409, 422, 429, 503)
+_EXPECTED = (401, 409, 429, 503)
 
 
 @router.get(
     "/v1/ledger/calibration",
     summary="How true what was said has been",
-    openapi_extra={"responses": {"200": json_answer("Calibration"), **problem_answers(*_EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("Calibration"), **problem_answers(422, *_EXPECTED)}},
 )
 async def judged(
     request: Request, days: Annotated[float, Query(gt=0, le=36_500, description="So many days back from now.")] = 28

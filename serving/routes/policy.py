@@ -24,7 +24,8 @@ from serving.store.tables import tenants
 __all__ = ["router"]
 
 router = APIRouter(tags=["alerts"])
-_EXPECTED = (401, 403, 404, 409, 422, 429, 503)
+_READ = (400, 401, 404, 409, 429, 503)
+_EXPECTED = (403, *_READ)
 _policy = msgspec.json.Decoder(Policy)
 _EXAMPLE = {
     "eligible_assets": ["USDT"],
@@ -36,7 +37,7 @@ _EXAMPLE = {
 @router.get(
     "/v1/settings/policy",
     summary="What the desk may do",
-    openapi_extra={"responses": {"200": json_answer("DeskPolicy"), **problem_answers(*_EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("DeskPolicy"), **problem_answers(*_READ)}},
 )
 async def policy(request: Request) -> Response:
     """Give the policy that holds for the desk: its own, else that of the server."""
@@ -56,7 +57,7 @@ async def policy(request: Request) -> Response:
     summary="Set what the desk may do",
     openapi_extra={
         "requestBody": body_of("Policy", example=_EXAMPLE),
-        "responses": {"200": json_answer("DeskPolicy"), **problem_answers(400, 413, 415, 507, *_EXPECTED)},
+        "responses": {"200": json_answer("DeskPolicy"), **problem_answers(413, 415, 422, 507, *_EXPECTED)},
     },
 )
 async def set_policy(request: Request) -> Response:

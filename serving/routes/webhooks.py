@@ -34,7 +34,8 @@ from serving.store.tables import AnyRow, deliveries, webhooks
 __all__ = ["router"]
 
 router = APIRouter(tags=["webhooks"])
-_EXPECTED = (401, 403, 409, 422, 429, 503)
+_READ = (400, 401, 409, 429, 503)
+_EXPECTED = (403, 422, *_READ)
 _request = msgspec.json.Decoder(WebhookRequest)
 _MOST = 50
 Name = Annotated[str, Path(max_length=64, description="Name of the webhook.")]
@@ -46,7 +47,7 @@ Name = Annotated[str, Path(max_length=64, description="Name of the webhook.")]
     status_code=201,
     openapi_extra={
         "requestBody": body_of("WebhookRequest", example={"url": "https://desk.example/hooks", "kinds": ["alert"]}),
-        "responses": {"201": json_answer("WebhookInfo"), **problem_answers(400, 413, 415, 507, *_EXPECTED)},
+        "responses": {"201": json_answer("WebhookInfo"), **problem_answers(413, 415, 507, *_EXPECTED)},
     },
 )
 async def create(request: Request) -> Response:
@@ -80,7 +81,7 @@ async def create(request: Request) -> Response:
 @router.get(
     "/v1/webhooks",
     summary="The webhooks of the tenant",
-    openapi_extra={"responses": {"200": json_answer("WebhookList"), **problem_answers(*_EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("WebhookList"), **problem_answers(*_READ)}},
 )
 async def listing(request: Request) -> Response:
     """List the webhooks, without their secrets."""
@@ -137,7 +138,7 @@ async def test(request: Request, webhook_id: Name) -> Response:
 @router.get(
     "/v1/webhooks/{webhook_id}/deliveries",
     summary="What was sent there, and what could not be",
-    openapi_extra={"responses": {"200": json_answer("DeliveryList"), **problem_answers(404, *_EXPECTED)}},
+    openapi_extra={"responses": {"200": json_answer("DeliveryList"), **problem_answers(404, 422, *_READ)}},
 )
 async def sent(
     request: Request,
