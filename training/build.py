@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -25,10 +25,12 @@ from models.volatility.forecast import VolatilityKind
 from models.volatility.month import month_volatility
 from models.volatility.trend import recent_trend
 from training.dataset import Dataset, fingerprint
-from training.labels import Extremes, label
+from training.labels import label
 from training.population import TYPES, Population
 from training.reflection import reflection
+from training.schedule import BuildSettings, PriorSchedule
 from training.simulated import SIMULATED, add_simulated, empty_simulated, sized
+from training.workers import Here, Workers
 
 __all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset"]
 
@@ -38,102 +40,18 @@ _MAIN = ACCOUNT_FEATURES.index("main_asset")
 _YARDSTICKS: Final[tuple[VolatilityKind, ...]] = ("ewma", "har")
 
 
-@dataclass(frozen=True, slots=True)
-class BuildSettings:
-    """How the training set is built.
-
-    Parameters
-    ----------
-    extremes : {"synchronous", "adverse", "close"}
-        How extremes inside a bar are taken by the replay where several assets matter.
-    keep_gaps : bool
-        Whether rows with a missing bar in their window are used.
-    baselines : bool
-        Whether the columns of the baselines B2 to B5 are computed (needed to evaluate, not to train).
-    refit_days : int
-        Days between two fits of the prior where it is not given, 7 to 3650.
-    paths : int
-        Scenario paths of the prior, 64 to 16384.
-    chunk : int
-        Accounts held at once, at least 100.
-    """
-
-    extremes: Extremes = "synchronous"
-    keep_gaps: bool = False
-    baselines: bool = False
-    refit_days: int = 91
-    paths: int = 2048
-    chunk: int = 20_000
-
-    def __post_init__(self) -> None:
-        for name, low, high in (("refit_days", 7, 3650), ("paths", 64, 16384), ("chunk", 100, 10**9)):
-            if not low <= getattr(self, name) <= high:
-                raise InputError(name, getattr(self, name), f"{low} to {high}")
+_Yardsticks = tuple[PriorSchedule, PriorSchedule]
 
 
-@dataclass(slots=True)
-class PriorSchedule:
-    """The prior that was there at each instant: fitted every so often on data closed before.
-
-    Parameters
-    ----------
-    panel : MarketPanel
-        All of the history.
-    first : int
-        Nanoseconds; the first fit is made here.
-    settings : BuildSettings
-        Refit interval and number of paths.
-    volatility : {"harx", "har", "ewma"}
-        Kind of forecast.
-    fixed : PriorModel, optional
-        One prior for all instants; they must not lie before the end of its data.
-    in_sample : bool
-        Whether the fixed prior may have seen data after an instant (for training only).
-    """
+@dataclass(frozen=True, slots=True, eq=False)
+class _Build:
+    """Everything that a piece is built from but its accounts; sent to a worker once for each refit of the prior."""
 
     panel: MarketPanel
-    first: int
+    schedule: PriorSchedule
+    others: _Yardsticks | None
     settings: BuildSettings
-    volatility: VolatilityKind = "harx"
-    fixed: PriorModel | None = None
-    in_sample: bool = False
-    _kept: dict[int, PriorModel] = field(default_factory=dict)
-
-    def period(self, as_of: int) -> int:
-        """Number of the refit period that an instant lies in."""
-        return int((as_of - self.first) // (self.settings.refit_days * DAY_NS))
-
-    def at(self, as_of: int) -> PriorModel:
-        """Give the prior for an instant; it has seen nothing after it.
-
-        Parameters
-        ----------
-        as_of : int
-            Nanoseconds UTC.
-
-        Returns
-        -------
-        PriorModel
-            The prior.
-
-        Raises
-        ------
-        InputError
-            If a fixed prior was fitted on data after the instant.
-        """
-        if self.fixed is not None:
-            if self.fixed.fitted_until > as_of and not self.in_sample:
-                raise InputError("as_of", as_of, f"an instant after the prior's data, {self.fixed.fitted_until}")
-            return self.fixed
-        number = self.period(as_of)
-        if number not in self._kept:
-            self._kept.clear()
-            until = self.first + number * self.settings.refit_days * DAY_NS
-            self._kept[number] = PriorModel.fit(self.panel, until, self.volatility, paths=self.settings.paths)
-        return self._kept[number]
-
-
-_Yardsticks = tuple[PriorSchedule, PriorSchedule]
+    market_columns: MarketColumns
 
 
 def build_dataset(
@@ -143,6 +61,7 @@ def build_dataset(
     settings: BuildSettings | None = None,
     progress: Progress | None = None,
     market_columns: MarketColumns = market_features,
+    workers: Workers | None = None,
 ) -> Iterator[Dataset]:
     """Build the training set piece by piece; memory stays flat in the number of accounts.
 
@@ -160,6 +79,8 @@ def build_dataset(
         Called with (accounts done, accounts in all).
     market_columns : callable, optional
         Market features of a panel, shape (A, T, F); for tests that plant a leak.
+    workers : Workers, optional
+        Who builds the pieces; this process by default. The pieces are the same whoever builds them.
 
     Yields
     ------
@@ -168,16 +89,29 @@ def build_dataset(
         ``counts``: refused, no_price, no_position, in_call, gap, censored.
     """
     chosen = settings or BuildSettings()
-    others = _yardsticks(panel, schedule, chosen) if chosen.baselines else None
+    crew: Workers = Here() if workers is None else workers
+    build = _Build(panel, schedule, None, chosen, market_columns)
     done = 0
+    for size, piece in crew.map(_piece, _parts(build, population, crew)):
+        done += size
+        if progress is not None:
+            progress(done, len(population))
+        if piece is not None:
+            yield piece
+
+
+def _parts(build: _Build, population: Population, crew: Workers) -> Iterator[tuple[Any, Population]]:
+    """Accounts of each piece, with what it is built from; priors are fitted here, so that all workers have the same."""
+    panel, schedule, settings = build.panel, build.schedule, build.settings
+    others = _yardsticks(panel, schedule, settings) if settings.baselines else None
     for period in _periods(population, schedule):
-        for _, part in period.chunks(chosen.chunk):
-            piece = _piece(panel, part, schedule, others, chosen, market_columns)
-            done += len(part)
-            if progress is not None:
-                progress(done, len(population))
-            if piece is not None:
-                yield piece
+        if not len(period):
+            continue
+        first = int(period.accounts["as_of"][0])
+        settled = None if others is None else (others[0].settled(first), others[1].settled(first))
+        shared = crew.share(replace(build, schedule=schedule.settled(first), others=settled))
+        for _, part in period.chunks(settings.chunk):
+            yield shared, part
 
 
 def _yardsticks(panel: MarketPanel, schedule: PriorSchedule, settings: BuildSettings) -> _Yardsticks:
@@ -204,14 +138,9 @@ def _periods(population: Population, schedule: PriorSchedule) -> Iterator[Popula
         yield population if len(rows) == len(as_of) else population.take(rows)
 
 
-def _piece(
-    panel: MarketPanel,
-    part: Population,
-    schedule: PriorSchedule,
-    others: _Yardsticks | None,
-    settings: BuildSettings,
-    market_columns: MarketColumns,
-) -> Dataset | None:
+def _piece(build: _Build, part: Population) -> tuple[int, Dataset | None]:
+    """Accounts tried, and the rows of those that can be used."""
+    panel, schedule, others, settings = build.panel, build.schedule, build.others, build.settings
     whole, failures = Book.from_columns(part.accounts, part.positions, part.collateral, panel.assets)
     kind = np.delete(part.kind, [f.row for f in failures]) if failures else part.kind
     moment = _Moments(panel, whole.as_of)
@@ -219,13 +148,13 @@ def _piece(
     keep, counts = _usable_accounts(whole, moment.price[moment.row])
     counts["refused"] = len(failures)
     if not keep.any():
-        return None
+        return len(part), None
     book, kind = whole.take(np.flatnonzero(keep)), kind[keep]
     moment = _Moments(panel, book.as_of)
     seen = label(book, panel, settings.extremes, settings.keep_gaps)
     counts["gap"] = int(seen.gap.sum())
     counts["censored"] = int((~seen.usable.all(axis=(1, 2)) & ~seen.gap).sum())
-    market = moment.market(market_columns)
+    market = moment.market(build.market_columns)
     sigma, prior = moment.prior(book, schedule)
     x = _design(book, moment, market, sigma, prior)
     extra = {"last_call": _last_call(book, panel), **sized(book, moment.row, moment.price, sigma, moment.model)}
@@ -236,7 +165,7 @@ def _piece(
     base, scale = _sizes(book, moment, sigma)
     n = len(book)
     call = np.tile([True, False], n)
-    return Dataset(
+    rows = Dataset(
         feature_names=FEATURE_NAMES,
         x=x,
         prior=prior.reshape(2 * n, len(HORIZONS)),
@@ -256,6 +185,7 @@ def _piece(
         counts=counts,
         fingerprint=_piece_fingerprint(panel, book, x, prior, seen.y, settings),
     )
+    return len(part), rows
 
 
 class _Moments:

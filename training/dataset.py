@@ -198,7 +198,7 @@ def write_dataset(pieces: Iterable[Dataset], path: str | Path) -> int:
             writer.write_table(table)
             rows += table.num_rows
             prints.append(piece.fingerprint)
-            counts = {k: counts.get(k, 0) + piece.counts.get(k, 0) for k in {*counts, *piece.counts}}
+            counts = {k: counts.get(k, 0) + piece.counts.get(k, 0) for k in sorted({*counts, *piece.counts})}
         if writer is not None:
             joined = prints[0] if len(prints) == 1 else _digest(prints)
             writer.add_key_value_metadata({"margincast.fingerprint": joined, "margincast.counts": json.dumps(counts)})

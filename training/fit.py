@@ -12,6 +12,7 @@ from features.build import FEATURE_NAMES
 from models.errors import InputError
 from models.predictor.predictor import logit
 from models.typing import BoolArray, Float32Array, FloatArray, IntArray
+from training.workers import Grow
 
 if TYPE_CHECKING:
     import lightgbm
@@ -233,6 +234,7 @@ def fit_booster(
     progress: Callable[[int, int], None] | None = None,
     rounds: int | None = None,
     names: Sequence[str] = FEATURE_NAMES,
+    grow: Grow | None = None,
 ) -> Fitted:
     """Boost trees on the prior's logit until the validation window stops gaining.
 
@@ -256,6 +258,8 @@ def fit_booster(
         Keep exactly as many trees, without a look at the validation window.
     names : sequence of str, length K
         Name of each feature.
+    grow : callable, optional
+        Who grows the trees where their number is given; this process by default.
 
     Returns
     -------
@@ -265,7 +269,8 @@ def fit_booster(
     Raises
     ------
     InputError
-        If the rows to learn from hold one class only, there are no rows to stop on, or an excluded feature is unknown.
+        If the rows to learn from hold one class only, there are no rows to stop on, an excluded feature is unknown, or
+        others are to grow trees in a way that they cannot.
     """
     import lightgbm as lgb
 
@@ -274,6 +279,11 @@ def fit_booster(
     picked = np.arange(x.shape[1]) if columns is None else np.asarray(columns)
     settings = chosen.lightgbm([monotone[int(i)] for i in picked], [names[int(i)] for i in picked])
     base = 0.0 if use_prior else float(np.log(fit.y.mean() / (1.0 - fit.y.mean())))
+    if grow is not None:
+        _check_grown(chosen, rounds)
+        start = fit.offset if use_prior else np.full(len(fit), base)
+        text = grow(settings, x[fit.index[:, None], picked], fit.y, start, rounds or 0)
+        return _fitted(lgb.Booster(model_str=text), chosen.shrink, rounds or 0, base)
 
     def data(rows: Rows, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
         part = x[rows.index] if columns is None else x[np.ix_(rows.index, picked)]
@@ -283,10 +293,14 @@ def fit_booster(
 
     learned = data(fit)
     if rounds is not None:
-        booster = lgb.train(settings, learned, rounds)
-        return Fitted(_text(booster, chosen.shrink, rounds), booster.current_iteration(), np.empty(0), base)
+        return _fitted(lgb.train(settings, learned, rounds), chosen.shrink, rounds, base)
     without = _loss(valid.offset if use_prior else np.full(len(valid), base), valid.y)
     return _boost(learned, data(valid, learned), settings, chosen, without, base, progress)
+
+
+def _fitted(booster: lightgbm.Booster, shrink: float, rounds: int, base: float) -> Fitted:
+    """All trees of a booster, without a look at the validation window."""
+    return Fitted(_text(booster, shrink, rounds), booster.current_iteration(), np.empty(0), base)
 
 
 def _boost(
@@ -341,6 +355,16 @@ def _check(fit: Rows, valid: Rows, rounds: int | None, chosen: FitParameters, na
     unknown = [name for name in chosen.excluded if name not in names]
     if unknown:
         raise InputError("excluded", unknown, "names of features")
+
+
+def _check_grown(chosen: FitParameters, rounds: int | None) -> None:
+    """LightGBM over several processes: no draw of blocks, no other method for constraints, no stopping."""
+    if rounds is None:
+        raise InputError("patience", chosen.patience, "0 where workers grow the trees")
+    if chosen.bagging_days:
+        raise InputError("bagging_days", chosen.bagging_days, "0 where workers grow the trees")
+    if chosen.monotone_method != "basic":
+        raise InputError("monotone_method", chosen.monotone_method, "'basic' where workers grow the trees")
 
 
 def _loss(score: FloatArray, y: FloatArray) -> float:

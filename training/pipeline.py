@@ -30,6 +30,7 @@ from training.scoring import Evaluation, evaluate
 from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.sizes import fit_amounts, fit_times
 from training.splits import PURGE_NS, Split, split, to_ns, windows_before
+from training.workers import Grow, Workers
 
 __all__ = [
     "BASELINES_FILE",
@@ -104,6 +105,7 @@ def train(
     population: Population | None = None,
     progress: Stage | None = None,
     market_columns: MarketColumns = market_features,
+    workers: Workers | None = None,
 ) -> Training:
     """Sample accounts, build the training set, fit, calibrate; nothing after ``train_end`` is read.
 
@@ -121,6 +123,8 @@ def train(
         Called with (stage, done, in all).
     market_columns : callable, optional
         Market features of a panel; for tests that plant a leak.
+    workers : Workers, optional
+        Who builds the rows and grows the trees; this process by default.
 
     Returns
     -------
@@ -133,8 +137,8 @@ def train(
         If the period is too short for the warm-up and the purged parts.
     """
     chosen = settings or TrainSettings()
-    found = training_set(panel, start, train_end, chosen, population, progress, market_columns)
-    return train_dataset(found.dataset, found.prior, found.first, found.finish, chosen, progress)
+    found = training_set(panel, start, train_end, chosen, population, progress, market_columns, workers)
+    return train_dataset(found.dataset, found.prior, found.first, found.finish, chosen, progress, workers)
 
 
 def training_set(
@@ -145,6 +149,7 @@ def training_set(
     population: Population | None = None,
     progress: Stage | None = None,
     market_columns: MarketColumns = market_features,
+    workers: Workers | None = None,
 ) -> TrainingSet:
     """Sample accounts, fit the prior and build the training set; nothing after ``train_end`` is read.
 
@@ -162,6 +167,8 @@ def training_set(
         Called with (stage, done, in all).
     market_columns : callable, optional
         Market features of a panel; for tests that plant a leak.
+    workers : Workers, optional
+        Who builds the rows; this process by default.
 
     Returns
     -------
@@ -192,7 +199,8 @@ def training_set(
     prior = PriorModel.fit(known, finish, paths=chosen.build.paths)
     own = prior if chosen.one_prior else None
     schedule = PriorSchedule(known, first, chosen.build, fixed=own, in_sample=own is not None)
-    pieces = build_dataset(known, accounts, schedule, chosen.build, stage(progress, "dataset"), market_columns)
+    told = stage(progress, "dataset")
+    pieces = build_dataset(known, accounts, schedule, chosen.build, told, market_columns, workers)
     return TrainingSet(concatenate(list(pieces)), prior, first, finish)
 
 
@@ -203,6 +211,7 @@ def train_dataset(
     finish: int,
     settings: TrainSettings | None = None,
     progress: Stage | None = None,
+    workers: Workers | None = None,
 ) -> Training:
     """Fit and calibrate on a training set that is already built.
 
@@ -218,6 +227,9 @@ def train_dataset(
         Settings.
     progress : callable, optional
         Called with (stage, done, in all).
+    workers : Workers, optional
+        Who grows the trees of the model; this process by default. All else is fitted here: calibration, amounts, times
+        and baselines need little of the rows.
 
     Returns
     -------
@@ -226,7 +238,7 @@ def train_dataset(
     """
     chosen = settings or TrainSettings()
     parts = split(dataset.as_of, windows_before(first, finish, finish))
-    fitted = _fit(dataset, parts, chosen.fit, progress)
+    fitted = _fit(dataset, parts, chosen.fit, progress, None if workers is None else workers.grow)
     predictor = _predictor(fitted, prior, dataset, parts, chosen.fit)
     baselines = None
     if chosen.baselines:
@@ -294,14 +306,17 @@ def load_baselines(folder: str | Path) -> Baselines | None:
         ) from None
 
 
-def _fit(dataset: Dataset, parts: Split, parameters: FitParameters, progress: Stage | None) -> Fitted:
+def _fit(
+    dataset: Dataset, parts: Split, parameters: FitParameters, progress: Stage | None, grow: Grow | None
+) -> Fitted:
     """Learn from both windows, with all trees or with as many as the validation window asks for."""
     report = stage(progress, "trees")
     if parameters.patience == 0:
         rows = rows_of(dataset, parts.fit | parts.valid)
-        return fit_booster(dataset.x, rows, rows, MONOTONE, parameters, progress=report, rounds=parameters.max_rounds)
+        many = parameters.max_rounds
+        return fit_booster(dataset.x, rows, rows, MONOTONE, parameters, progress=report, rounds=many, grow=grow)
     fit, valid = rows_of(dataset, parts.fit), rows_of(dataset, parts.valid)
-    first = fit_booster(dataset.x, fit, valid, MONOTONE, parameters, progress=report)
+    first = fit_booster(dataset.x, fit, valid, MONOTONE, parameters, progress=report, grow=grow)
     if first.rounds == 0:
         return first
     both = rows_of(dataset, parts.fit | parts.valid)

@@ -27,6 +27,7 @@ from training.evaluate.sizes import size_metrics, time_metrics
 from training.population import Population
 from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.splits import to_ns
+from training.workers import Workers
 
 __all__ = ["Evaluation", "EvaluationSet", "evaluate", "monotone_report", "evaluation_set"]
 
@@ -88,6 +89,7 @@ def evaluate(
     population: Population | None = None,
     progress: Stage | None = None,
     market_columns: MarketColumns = market_features,
+    workers: Workers | None = None,
 ) -> Evaluation:
     """Score a model on a period after its training.
 
@@ -109,6 +111,8 @@ def evaluate(
         Called with (stage, done, in all).
     market_columns : callable, optional
         Market features of a panel; for tests that plant a leak.
+    workers : Workers, optional
+        Who builds the rows; this process by default.
 
     Returns
     -------
@@ -122,7 +126,7 @@ def evaluate(
     """
     chosen = settings or TrainSettings()
     begin, finish = to_ns(start), panel.end if end is None else min(to_ns(end), panel.end)
-    seen = evaluation_set(panel, predictor.prior, begin, finish, chosen, population, progress, market_columns)
+    seen = evaluation_set(panel, predictor.prior, begin, finish, chosen, population, progress, market_columns, workers)
     dataset = seen.dataset
     p = predictor.predict(dataset.x, dataset.prior)
     others = baselines.predict(dataset) if baselines is not None else _physics(dataset)
@@ -152,6 +156,7 @@ def evaluation_set(
     population: Population | None = None,
     progress: Stage | None = None,
     market_columns: MarketColumns = market_features,
+    workers: Workers | None = None,
 ) -> EvaluationSet:
     """Build the rows that forecasts are scored on, with the columns of every baseline.
 
@@ -171,6 +176,8 @@ def evaluation_set(
         Called with (stage, done, in all).
     market_columns : callable, optional
         Market features of a panel; for tests that plant a leak.
+    workers : Workers, optional
+        Who builds the rows; this process by default.
 
     Returns
     -------
@@ -190,7 +197,7 @@ def evaluation_set(
         accounts = draw_accounts(panel, settings.ruleset, instants, settings.per_instant, settings.seed + 1)
     build = replace(settings.build, baselines=True)
     schedule = PriorSchedule(panel, begin, build, fixed=prior)
-    pieces = build_dataset(panel, accounts, schedule, build, stage(progress, "dataset"), market_columns)
+    pieces = build_dataset(panel, accounts, schedule, build, stage(progress, "dataset"), market_columns, workers)
     return EvaluationSet(concatenate(list(pieces)), accounts, schedule)
 
 

@@ -20,7 +20,7 @@ from models.errors import Failure
 if TYPE_CHECKING:
     from models.typing import IntArray
 
-__all__ = ["Answer", "Columns", "in_order", "run_batch", "stamps"]
+__all__ = ["Answer", "Columns", "in_order", "run_batch", "stamps", "write_answers"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,6 +114,32 @@ def run_batch(
     typer.Exit
         With code 2 where no account could be answered.
     """
+    write_answers(title, in_order(answer, chunks, threads), out, as_json, shown)
+
+
+def write_answers(
+    title: str, answers: Iterable[Answer], out: Path | None, as_json: bool, shown: Sequence[str] = ()
+) -> None:
+    """Write answers as they come into a file or on the console; list what failed.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the table.
+    answers : iterable of Answer
+        Those of all chunks, in order.
+    out : Path or None
+        Result file; the console where None.
+    as_json : bool
+        Whether to print JSON.
+    shown : sequence of str
+        Columns of the console's table; all where empty.
+
+    Raises
+    ------
+    typer.Exit
+        With code 2 where no account could be answered.
+    """
     from features.sources.tables import TableWriter
 
     tally = _Tally()
@@ -122,7 +148,7 @@ def run_batch(
         with progress() as bars:
             task = bars.add_task(title, total=None)
             with TableWriter(out) if out is not None else nullcontext() as table:
-                for done in in_order(answer, chunks, threads):
+                for done in answers:
                     tally.accounts += done.accounts
                     if table is not None:
                         table.write(done.columns)

@@ -121,7 +121,7 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, ruleset: str, count:
     from features.sources.accounts import write_account_columns
     from margincast.cli.inputs import Chunk
     from margincast.cli.moments import snapshot_prices, valued_at
-    from margincast.cli.predict import prediction_answers
+    from margincast.cli.predictions import Told, prediction_answers
     from margincast.cli.recommend import plan_columns
     from models.book import Book
     from models.margin.levels import margin_levels
@@ -135,7 +135,7 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, ruleset: str, count:
     write_account_columns(out / "accounts.jsonl", people.accounts, people.positions, people.collateral)
     model = load_model(str(out / "model"))
     book, _ = Book.from_columns(people.accounts, people.positions, people.collateral, panel.assets)
-    columns = prediction_answers(model)(Chunk(book, np.arange(len(book)), [], panel)).columns
+    columns = prediction_answers(Told(model))(Chunk(book, np.arange(len(book)), [], panel)).columns
     write_table(out / "predictions.parquet", columns)
     prices = snapshot_prices(book, panel)[0]
     levels = margin_levels(valued_at(book, prices, panel), prices)

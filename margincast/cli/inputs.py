@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from serving.model_source import Model
 
 __all__ = [
+    "CHUNK",
     "Chunk",
+    "book_of",
     "instant",
     "model_folder",
     "model_reference",
@@ -295,17 +297,36 @@ def read_books(path: Path, window: MarketWindow, at: int | None = None) -> Itera
     InputError
         If the file as a whole is not a file of accounts.
     """
+    now = time.time_ns()
+    for part in read_chunks(path, CHUNK, at):
+        yield book_of(part, window.panel_for(part), now)
+
+
+def book_of(part: AccountChunk, panel: MarketPanel, now: int) -> Chunk:
+    """Make a book of accounts in columns; those that are no account, or of the future, are failures.
+
+    Parameters
+    ----------
+    part : AccountChunk
+        Accounts of a file.
+    panel : MarketPanel
+        Their market.
+    now : int
+        What is not yet the future, nanoseconds.
+
+    Returns
+    -------
+    Chunk
+        The good ones as a book, the others by line.
+    """
     import numpy as np
 
     from models.book import Book
 
-    now = time.time_ns()
-    for part in read_chunks(path, CHUNK, at):
-        panel = window.panel_for(part)
-        book, failures = Book.from_columns(*part.columns, panel.assets)
-        line = np.delete(part.line, [f.row for f in failures]) if failures else part.line
-        bad = sorted([*part.failures, *part.at_lines(failures)], key=lambda failure: failure.row)
-        yield _refuse_future(Chunk(book, line, bad, panel), now)
+    book, failures = Book.from_columns(*part.columns, panel.assets)
+    line = np.delete(part.line, [f.row for f in failures]) if failures else part.line
+    bad = sorted([*part.failures, *part.at_lines(failures)], key=lambda failure: failure.row)
+    return _refuse_future(Chunk(book, line, bad, panel), now)
 
 
 def read_chunks(path: Path, size: int, at: int | None = None) -> Iterator[AccountChunk]:

@@ -24,9 +24,11 @@ from margincast.cli.options import (
     Start,
     Venue,
 )
+from margincast.cli.workers import Processes, Scheduler, open_workers
 
 if TYPE_CHECKING:
     from training.pipeline import Training, TrainSettings
+    from training.workers import Workers
 
 __all__ = ["dataset", "train", "train_settings"]
 
@@ -44,7 +46,8 @@ def dataset(
     accounts: Own = None, start: Start = None, until: Until = None, ruleset: Ruleset = "binance-usdm",
     every: Every = 300, per_instant: PerInstant = 28, warmup_days: Warmup = 180, seed: Seed = 7,
     baselines: Annotated[bool, typer.Option("--baselines", help="Also the columns of the physics baselines.")] = False,
-    assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", as_json: AsJson = False,
+    assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", workers: Processes = None,
+    scheduler: Scheduler = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Market and accounts (given, or a sampled population) to a training set: features, prior, labels by replay."""
     from dataclasses import replace
@@ -57,14 +60,14 @@ def dataset(
     from training.accounts import draw_accounts
     from training.build import PriorSchedule, build_dataset
     from training.dataset import write_dataset
-    from training.pipeline import instants_between
+    from training.settings import instants_between, stage
     from training.splits import PURGE_NS
 
     panel = open_market(market, assets, bar, venue, instant("--from", start), instant("--to", until))
     settings = train_settings(ruleset, every, per_instant, seed, warmup_days)
     build = replace(settings.build, baselines=baselines)
     first = panel.start + warmup_days * DAY_NS
-    with stages() as report:
+    with open_workers(workers, scheduler) as crew, stages() as report:
         if accounts is not None:
             people = own_population(accounts)
         else:
@@ -72,7 +75,8 @@ def dataset(
             people = draw_accounts(panel, ruleset, instants, per_instant, seed)
         own = PriorModel.fit(panel, paths=build.paths) if settings.one_prior else None
         schedule = PriorSchedule(panel, first, build, fixed=own, in_sample=own is not None)
-        pieces = build_dataset(panel, people, schedule, build, lambda done, total: report("dataset", done, total))
+        told = stage(report, "dataset")
+        pieces = build_dataset(panel, people, schedule, build, told, workers=crew)
         rows = write_dataset(pieces, out)
     summary = {"out": str(out), "accounts": len(people), "rows": rows}
     if as_json:
@@ -94,7 +98,8 @@ def train(
     valid_days: Annotated[
         int | None, typer.Option("--valid-days", help="Days after --to from which on the prior answers.", min=1)
     ] = None,
-    assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", as_json: AsJson = False,
+    assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", workers: Processes = None,
+    scheduler: Scheduler = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Fit on data before --to, calibrate, evaluate on what follows, log to MLflow and register."""
     from margincast.cli.evaluate import show_metrics
@@ -113,9 +118,9 @@ def train(
     panel = open_market(market, assets, bar, venue)
     settings = train_settings(ruleset, every, per_instant, seed, warmup_days, rounds)
     people = None if accounts is None else own_population(accounts)
-    with stages() as report:
-        trained = fit(panel, begin, finish, settings, people, report)
-        metrics = _score(panel, trained, finish, settings, people, report) if evaluate else None
+    with open_workers(workers, scheduler) as crew, stages() as report:
+        trained = fit(panel, begin, finish, settings, people, report, workers=crew)
+        metrics = _score(panel, trained, finish, settings, people, report, crew) if evaluate else None
     trained = trained if valid_days is None else _expiring(trained, valid_days)
     if out is not None:
         save_training(trained, out, metrics)
@@ -176,8 +181,9 @@ def train_settings(
 
 
 def _score(
-    panel: Any, trained: Training, finish: int | None, settings: TrainSettings, people: Any, report: Any
-) -> dict[str, Any] | None:
+    panel: Any, trained: Training, finish: int | None, settings: TrainSettings, people: Any, report: Any,
+    crew: Workers | None,
+) -> dict[str, Any] | None:  # fmt: skip
     """Metrics on what follows the training data; None where less than a week does."""
     from models.typing import DAY_NS
     from training.pipeline import evaluate
@@ -186,5 +192,5 @@ def _score(
         note("note: less than a week of market follows the training data, so nothing was evaluated; --to leaves some")
         return None
     later = None if people is None else people.take((people.accounts["as_of"] >= finish).nonzero()[0])
-    seen = evaluate(panel, trained.predictor, finish, None, trained.baselines, settings, later, report)
+    seen = evaluate(panel, trained.predictor, finish, None, trained.baselines, settings, later, report, workers=crew)
     return seen.metrics

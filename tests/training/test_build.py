@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from features.build import FEATURE_NAMES
@@ -164,6 +165,15 @@ def test_parquet_round_trip(dataset, tmp_path):
         np.testing.assert_array_equal(getattr(copy, name), getattr(dataset, name))
     np.testing.assert_array_equal(copy.extra["last_call"], dataset.extra["last_call"])
     assert (copy.counts, copy.kinds, copy.feature_names) == (dataset.counts, dataset.kinds, dataset.feature_names)
+
+
+def test_a_file_does_not_depend_on_the_order_in_which_reasons_came_up(dataset, tmp_path):
+    pieces = list(batches(dataset, 300))
+    mixed = [replace(pieces[0], counts={"gap": 1, "censored": 2}), replace(pieces[1], counts={"refused": 3, "gap": 4})]
+    path = tmp_path / "rows.parquet"
+    write_dataset(mixed, path)
+    metadata = pq.ParquetFile(path).metadata.metadata
+    assert metadata[b"margincast.counts"] == b'{"censored": 2, "gap": 5, "refused": 3}'
 
 
 def test_a_foreign_parquet_is_refused(tmp_path):
