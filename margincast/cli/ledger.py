@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from margincast.cli.console import emit_json, note, show_rows
 from margincast.cli.db import Database
 from margincast.cli.options import AsJson, Bar, Market, Venue
+
+if TYPE_CHECKING:
+    from serving.ledger.calibration import Score
 
 __all__ = ["ledger"]
 
@@ -73,26 +76,61 @@ def mature(
 @ledger.command(epilog="Example: margincast ledger report --days 90 --json")
 def report(
     days: Annotated[float, typer.Option("--days", help="So many days back from now.", min=0.01)] = 28,
+    horizon: Annotated[int, typer.Option("--horizon", help="Horizon of the table of weeks, minutes.")] = 1440,
     tenant: Tenant = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what was said with what came, by horizon; --json has every week."""
+    """Compare what was said with what came: by horizon, with intervals, and week by week; --json has every horizon."""
     from time import time_ns
 
     import msgspec
 
     from margincast.cli.databases import opened
-    from models.typing import DAY_NS
-    from serving.ledger.report import calibration
+    from models.errors import InputError
+    from models.typing import DAY_NS, HORIZONS
+    from serving.ledger.report import calibration, week_rows
 
+    if horizon not in HORIZONS:
+        raise InputError("horizon", horizon, f"one of {', '.join(map(str, HORIZONS))}")
     since = time_ns() - int(days * DAY_NS)
     found = opened(database).query(lambda connection: calibration(connection, tenant, since))
     if as_json:
         emit_json(msgspec.to_builtins(found))
         return
-    show_rows("what was said, and what came", [msgspec.to_builtins(one) for one in found.horizons], False)
+    show_rows("what was said, and what came", [_judged(one) for one in found.horizons], False)
+    if found.weeks:
+        weeks = [_short(row) for row in week_rows(found, horizon)]
+        show_rows(f"week by week, within {horizon} minutes", weeks, False)
     note(f"{found.pages} pages since {found.since:%Y-%m-%d %H:%M}Z; {found.waiting} more wait for what comes")
+
+
+def _judged(one: Score) -> dict[str, Any]:
+    """A row of the table: each figure with its interval."""
+    return {
+        "horizon": one.horizon_minutes,
+        "n": one.n,
+        "expected": one.expected,
+        "called": one.called,
+        "ratio": _with_ends(one.ratio, one.ratio_low, one.ratio_high),
+        "log_loss": one.log_loss,
+        "skill": _with_ends(one.skill, one.skill_low, one.skill_high),
+        "ece": one.ece,
+        "censored": one.censored,
+        "blocks": one.blocks,
+    }
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("week", "n", "expected", "called", "ratio", "log_loss", "skill", "censored")}
+
+
+def _with_ends(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return ""
+    if low is None and high is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({'' if low is None else f'{low:.3f}'} to {'' if high is None else f'{high:.3f}'})"
 
 
 @ledger.command(epilog="Example: margincast ledger head > anchors/2025-03-01.json")

@@ -72,6 +72,12 @@ class Score(Struct, frozen=True, kw_only=True):
         Mean difference of said and seen over the bins of `EDGES`, weighted by rows.
     censored : int
         Predictions that are not judged, as the owner acted first.
+    skill : float or None
+        1 - log loss / that of the prior; above 0 what was said was better.
+    blocks : int
+        Blocks of four days that the intervals are drawn from; 0 where none are drawn.
+    ratio_low, ratio_high, skill_low, skill_high : float or None
+        Ends of their 95% intervals, see `serving.ledger.intervals`.
     """
 
     horizon_minutes: int
@@ -84,6 +90,12 @@ class Score(Struct, frozen=True, kw_only=True):
     prior_log_loss: float | None
     ece: float | None
     censored: int
+    skill: float | None = None
+    blocks: int = 0
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    skill_low: float | None = None
+    skill_high: float | None = None
 
 
 def summary(rows: NDArray[Any], outcomes: NDArray[Any]) -> list[Sums]:
@@ -195,4 +207,5 @@ def _score(horizon: int, s: Sums) -> Score:
         prior_log_loss=s.prior_log_loss / s.n if s.n else None,
         ece=apart / s.n if s.n else None,
         censored=s.censored,
+        skill=1.0 - s.log_loss / s.prior_log_loss if s.prior_log_loss else None,
     )

@@ -11,13 +11,17 @@ from sqlalchemy import Connection, func, select
 
 from models.typing import DAY_NS
 from serving.ledger.calibration import Score, Sums, add, score
+from serving.ledger.intervals import block_of, with_intervals
 from serving.store.tables import ledger_outcomes, ledger_pages
 
-__all__ = ["Calibration", "WeekScores", "calibration"]
+__all__ = ["Calibration", "WeekScores", "calibration", "week_rows"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY = 4  # 1970-01-05
 _WEEK_NS = 7 * DAY_NS
+_WEEKLY = (
+    "horizon_minutes", "n", "expected", "called", "ratio", "log_loss", "prior_log_loss", "skill", "ece", "censored",
+)  # fmt: skip
 
 
 class WeekScores(Struct, frozen=True, kw_only=True):
@@ -59,10 +63,11 @@ def calibration(connection: Connection, tenant: str | None, since_ns: int) -> Ca
         With None where there is nothing to judge.
     """
     weeks: dict[int, list[Sums]] = {}
+    blocks: dict[int, list[Sums]] = {}
     pages = 0
     for close_ns, part in _summaries(connection, tenant, since_ns):
-        week = (close_ns - _MONDAY * DAY_NS) // _WEEK_NS
-        weeks[week] = add([weeks[week], part]) if week in weeks else part
+        for kept, name in ((weeks, (close_ns - _MONDAY * DAY_NS) // _WEEK_NS), (blocks, block_of(close_ns))):
+            kept[name] = add([kept[name], part]) if name in kept else part
         pages += 1
     said = select(func.count()).select_from(ledger_pages).where(ledger_pages.c.close_ns >= since_ns)
     if tenant is not None:
@@ -71,9 +76,39 @@ def calibration(connection: Connection, tenant: str | None, since_ns: int) -> Ca
         since=_EPOCH + timedelta(microseconds=since_ns // 1000),
         pages=pages,
         waiting=int(connection.execute(said).scalar_one()) - pages,
-        horizons=score(add(weeks.values())),
+        horizons=with_intervals(blocks),
         weeks=[WeekScores(week=_named(week), horizons=score(sums)) for week, sums in sorted(weeks.items())],
     )
+
+
+def week_rows(found: Calibration, horizon_minutes: int | None = None) -> list[dict[str, str | int | float | None]]:
+    """Give what was said and what came, week by week, as plain rows.
+
+    Parameters
+    ----------
+    found : Calibration
+        From `calibration`.
+    horizon_minutes : int, optional
+        Only this horizon.
+
+    Returns
+    -------
+    list of dict
+        By week, then horizon: ``week``, ``horizon_minutes``, ``n`` predictions whose outcome is known, calls that were
+        ``expected`` and those that were ``called``, their ``ratio``, ``log_loss``, ``prior_log_loss``, ``skill``,
+        ``ece``, and how many were ``censored``; None where there is nothing to judge.
+
+    Examples
+    --------
+    >>> week_rows(Calibration(since=_EPOCH, pages=0, waiting=0, horizons=[], weeks=[]))
+    []
+    """
+    return [
+        {"week": one.week, **{name: getattr(row, name) for name in _WEEKLY}}
+        for one in found.weeks
+        for row in one.horizons
+        if horizon_minutes in (None, row.horizon_minutes)
+    ]
 
 
 def _summaries(connection: Connection, tenant: str | None, since_ns: int) -> Iterator[tuple[int, list[Sums]]]:

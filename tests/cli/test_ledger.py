@@ -85,5 +85,9 @@ def test_what_was_said_is_matured_and_reported(tmp_path: Path, monkeypatch: pyte
     report = json.loads(_run("report", "--days", days, "--json"))
     assert [(one["n"], one["called"]) for one in report["horizons"]] == [(1, 0)] * 4
     assert (report["pages"], report["waiting"], len(report["weeks"])) == (1, 0, 1)
-    assert "1 pages since" in _run("report", "--days", days)
+    table = _run("report", "--days", days, "--horizon", "60")
+    assert "1 pages since" in table
+    assert "week by week, within 60 minutes" in table
+    assert report["weeks"][0]["week"] in table
+    assert "one of 60, 240, 1440, 4320" in _run("report", "--horizon", "61", code=2)
     assert json.loads(_run("report", "--days", "0.01", "--json"))["horizons"][0]["log_loss"] is None

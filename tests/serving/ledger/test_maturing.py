@@ -24,7 +24,7 @@ from serving.ledger.calibration import EDGES, Sums, add, score, summary
 from serving.ledger.maturing import Matured, due, mature
 from serving.ledger.outcomes import OUTCOME, judge, pack_outcomes, unpack_outcomes
 from serving.ledger.page import ROW
-from serving.ledger.report import calibration
+from serving.ledger.report import calibration, week_rows
 from serving.store import Store
 from serving.store.tables import ledger_outcomes, ledger_pages
 from tests.serving.ledger.builders import forecast_of, tenant_of
@@ -201,7 +201,7 @@ def test_steps_lead_to_what_one_step_leads_to(desk: Desk, panel: MarketPanel) ->
 
 def test_who_acts_is_censored_at_that_instant(desk: Desk, panel: MarketPanel) -> None:
     accounts = [_account(name, panel, BAR, 0.5) for name in ("topped", "told-again", "gone", "still")]
-    desk.tell(accounts, panel.end)
+    desk.tell(accounts, panel.start + BAR * panel.step)
     desk.say(accounts, BAR)
     close = panel.start + BAR * panel.step
     later = {a.account_id: msgspec.structs.replace(a, as_of=_when(close + 90 * MINUTE_NS)) for a in accounts}
@@ -339,6 +339,12 @@ def test_weeks_begin_on_monday(desk: Desk, panel: MarketPanel) -> None:
         counted[f"{year}-W{week:02d}"] = counted.get(f"{year}-W{week:02d}", 0) + 1
     assert {week.week: week.horizons[3].n for week in found.weeks} == counted
     assert (found.pages, found.waiting, found.horizons[3].n) == (len(bars), 0, len(bars))
+    rows = week_rows(found)
+    assert [(row["week"], row["horizon_minutes"]) for row in rows] == [
+        (week, h) for week in sorted(counted) for h in HORIZONS
+    ]
+    assert {row["week"]: row["n"] for row in week_rows(found, 4320)} == counted
+    assert found.horizons[3].blocks == len({(panel.start + bar * panel.step) // (4 * DAY_NS) for bar in bars})
     half = desk.store.query(lambda c: calibration(c, "a", panel.start + 24 * HOUR_NS + 7 * DAY_NS))
     assert half.pages == len([b for b in bars if b * HOUR_NS >= 24 * HOUR_NS + 7 * DAY_NS])
     assert desk.store.query(lambda c: calibration(c, "b", 0)).pages == 0
