@@ -22,6 +22,7 @@ from models.market import MarketPanel, to_hourly
 from models.overshoot import OvershootTable
 from models.scenarios import ScenarioPool, step_deviation
 from models.typing import HORIZONS, HOUR_NS, FloatArray, Int32Array
+from models.volatility.comovement import ComovementModel
 from models.volatility.forecast import HORIZON_HOURS, HarModel, VolatilityKind
 from models.volatility.harx import HarXModel
 from models.volatility.seasonality import HourOfWeek, hour_of_week
@@ -82,6 +83,8 @@ class PriorModel:
         Close of the last bar used in fitting, nanoseconds.
     overshoot : OvershootTable, optional
         How far beyond a barrier the price goes; none in baselines and in bundles of before.
+    comovement : ComovementModel, optional
+        How closely assets will move together; none in baselines, in bundles of before, and for one asset.
 
     Notes
     -----
@@ -93,6 +96,7 @@ class PriorModel:
     pool: ScenarioPool
     fitted_until: int
     overshoot: OvershootTable | None = None
+    comovement: ComovementModel | None = None
 
     @classmethod
     def fit(
@@ -142,8 +146,10 @@ class PriorModel:
         first = max(0, hourly.n_bars - pool_days * 24)
         recent = hourly.slice(first, hourly.n_bars)
         hours = hour_of_week(recent.times())
-        pool = ScenarioPool.fit(recent, total[:, first:], model.season.factor, hours, paths)
-        return cls(model, extremes, pool, hourly.end, overshoot)
+        comovement = ComovementModel.fit(hourly) if volatility == "harx" else None
+        own_share = None if comovement is None else comovement.forecast(hourly)[:, first:]
+        pool = ScenarioPool.fit(recent, total[:, first:], model.season.factor, hours, paths, own_share)
+        return cls(model, extremes, pool, hourly.end, overshoot, comovement)
 
     def total_variance(self, panel: MarketPanel) -> FloatArray:
         """Forecast variance at the close of each hourly bar.
@@ -159,6 +165,29 @@ class PriorModel:
             T hours; see `HarModel.total_variance`.
         """
         return self.volatility.total_variance(to_hourly(panel))
+
+    def own_share(self, panel: MarketPanel) -> FloatArray | None:
+        """Forecast the share of each asset's variance that is its own, not the market's, at each hourly close.
+
+        Parameters
+        ----------
+        panel : MarketPanel
+            Bars of up to an hour.
+
+        Returns
+        -------
+        ndarray, shape (A, T), or None
+            See `models.volatility.comovement`; NaN for assets that the pool has no windows of. None where the prior
+            does not forecast it.
+        """
+        if self.comovement is None:
+            return None
+        hourly = to_hourly(panel)
+        known = [a for a in hourly.assets if a in self.pool.assets and a not in self.pool.proxy]
+        out = np.full(hourly.close.shape, np.nan)
+        if len(known) > 1:
+            out[[hourly.column(a) for a in known]] = self.comovement.forecast(hourly.select(known))
+        return out
 
     def state(self, panel: MarketPanel, as_of: int) -> PriorState:
         """Compute the state from the history before `as_of`.
@@ -179,10 +208,17 @@ class PriorModel:
         if hourly.n_bars == 0:
             raise InputError("as_of", as_of, "an instant with at least one closed hourly bar before it")
         total = self.volatility.total_variance(hourly)[:, -1]
-        return self.state_from(hourly.assets, total, hourly.end, recent_trend(hourly)[:, -1])
+        own = self.own_share(hourly)
+        now = None if own is None else own[:, -1]
+        return self.state_from(hourly.assets, total, hourly.end, recent_trend(hourly)[:, -1], now)
 
     def state_from(
-        self, assets: tuple[str, ...], total_variance: FloatArray, as_of: int, trend: FloatArray | None = None
+        self,
+        assets: tuple[str, ...],
+        total_variance: FloatArray,
+        as_of: int,
+        trend: FloatArray | None = None,
+        own_share: FloatArray | None = None,
     ) -> PriorState:
         """Build a state from forecasts that are already computed.
 
@@ -196,6 +232,8 @@ class PriorModel:
             Close of the hour, nanoseconds.
         trend : ndarray, shape (A,), optional
             `models.volatility.trend.recent_trend` at `as_of`; none where None.
+        own_share : ndarray, shape (A,), optional
+            `own_share` at `as_of`; paths move together as in their windows where None.
 
         Returns
         -------
@@ -208,7 +246,7 @@ class PriorModel:
             middle = np.nanmedian(total, axis=0) if np.isfinite(total).any() else np.full(4, 1e-4) * HORIZON_HOURS
             total = np.where(np.isnan(total), middle, total)
         hour = np.full(len(assets), hour_of_week(as_of))
-        scenarios = pool.at(step_deviation(total, self.volatility.season.factor, hour))
+        scenarios = pool.at(step_deviation(total, self.volatility.season.factor, hour), own_share)
         survival = self.extremes.at(np.zeros(len(assets)) if trend is None else trend)
         correlation, survival = np.ascontiguousarray(pool.correlation), np.ascontiguousarray(survival)
         return PriorState(as_of, assets, total, scenarios, correlation, survival)
@@ -309,6 +347,18 @@ class PriorModel:
             "correlation": self.pool.correlation,
             "fitted_until": np.array(self.fitted_until, np.int64),
             **({} if self.overshoot is None else {"overshoot": self.overshoot.quantile}),
+            **self._comovement_arrays(),
+        }
+
+    def _comovement_arrays(self) -> dict[str, Any]:
+        """The entries that priors of before do not have."""
+        if self.comovement is None:
+            return {}
+        return {
+            "comovement": self.comovement.coefficient,
+            "comovement_count": np.array(self.comovement.count),
+            "market": self.pool.market,
+            "own_share": self.pool.own_share,
         }
 
     @classmethod
@@ -338,6 +388,8 @@ class PriorModel:
                 arrays["close"],
                 arrays["correlation"],
                 tuple(str(a) for a in arrays["proxy"]),
+                arrays["market"] if "comovement" in arrays else None,
+                arrays["own_share"] if "comovement" in arrays else None,
             )
             return cls(
                 _volatility_of(arrays),
@@ -345,6 +397,9 @@ class PriorModel:
                 pool,
                 int(arrays["fitted_until"]),
                 OvershootTable(arrays["overshoot"]) if "overshoot" in arrays else None,
+                ComovementModel(int(arrays["comovement_count"]), arrays["comovement"])
+                if "comovement" in arrays
+                else None,
             )
         except KeyError as error:
             raise SchemaMismatchError(f"prior arrays: expected an entry {error}, was absent") from error

@@ -3,7 +3,8 @@
 A scenario is a past 72-hour window of all assets at once, each hourly low, high and close divided by
 the deviation that was forecast for that hour at the window's start. At an instant it is multiplied by
 the deviations forecast now. Volatility clustering within the window, intrabar extremes, correlation in
-crashes and asymmetry come from the data.
+crashes and asymmetry come from the data. How closely assets move together has its own forecast, at the window's start
+and now: what an asset shares with the market and what is its own are scaled to it, and its variance is kept.
 
 References
 ----------
@@ -29,6 +30,7 @@ BLOCKS = np.array([0, 1, 4, 12, 24, 36, 48, 60, 72], np.int32)
 """Steps at which the pruning blocks start; the horizons are among them."""
 _EDGES = (0, 1, 4, 24, 72)
 _ONE_ASSET_CORRELATION = 0.64
+_STRENGTH = 0.75
 
 
 def step_deviation(total_variance: FloatArray, season: FloatArray, hour: IntArray) -> FloatArray:
@@ -75,6 +77,11 @@ class ScenarioPool:
         Of standardised daily moves.
     proxy : tuple of str
         Assets with too little history; they move with the market of the same window.
+    market : ndarray of float32, shape (S, 72), optional
+        Mean standardised move of the assets that are no proxies, in each hour.
+    own_share : ndarray, shape (S, A), optional
+        `models.volatility.comovement.ComovementModel.forecast` at the start of each window, NaN where there is none.
+        Windows keep their co-movement where these two are left out.
     """
 
     assets: tuple[str, ...]
@@ -83,10 +90,18 @@ class ScenarioPool:
     close: Float32Array
     correlation: FloatArray
     proxy: tuple[str, ...]
+    market: Float32Array | None = None
+    own_share: FloatArray | None = None
 
     @classmethod
     def fit(
-        cls, panel: MarketPanel, total_variance: FloatArray, season: FloatArray, hours: IntArray, size: int
+        cls,
+        panel: MarketPanel,
+        total_variance: FloatArray,
+        season: FloatArray,
+        hours: IntArray,
+        size: int,
+        own_share: FloatArray | None = None,
     ) -> ScenarioPool:
         """Choose `size` windows from a panel.
 
@@ -103,6 +118,8 @@ class ScenarioPool:
         size : int
             Number of windows; the windows are ordered by the market's largest fall and taken at even steps, which
             keeps the tails in proportion.
+        own_share : ndarray, shape (A, T), optional
+            Forecast at each close.
 
         Returns
         -------
@@ -114,7 +131,7 @@ class ScenarioPool:
         InputError
             If no window is complete.
         """
-        cube, complete = _standardised(panel, total_variance, season, hours, 3 * size)
+        cube, complete, starts = _standardised(panel, total_variance, season, hours, 3 * size)
         share = complete.mean(axis=0)
         core = np.flatnonzero(share > 0.5) if (share > 0.5).any() else share.argmax(keepdims=True)
         rows = np.flatnonzero(complete[:, core].all(axis=1))
@@ -136,7 +153,11 @@ class ScenarioPool:
         )
         correlation = np.corrcoef(daily, rowvar=False).reshape(len(panel.assets), -1)
         low, high, close = (np.ascontiguousarray(c, np.float32) for c in cube)
-        return cls(panel.assets, low, high, close, np.nan_to_num(correlation, nan=1.0), proxy)
+        correlation = np.nan_to_num(correlation, nan=1.0)
+        if own_share is None:
+            return cls(panel.assets, low, high, close, correlation, proxy)
+        own = np.where(there, own_share[:, starts[chosen]].T, np.nan)
+        return cls(panel.assets, low, high, close, correlation, proxy, close[:, core].mean(axis=1), own)
 
     def for_assets(self, assets: tuple[str, ...]) -> ScenarioPool:
         """Give the pool in another order of assets.
@@ -163,20 +184,23 @@ class ScenarioPool:
             _mix(low, high, close, a, other, float(share[a]))
         correlation = self.correlation[np.ix_(index, index)] * np.outer(share, share)
         np.fill_diagonal(correlation, 1.0)
-        return ScenarioPool(assets, low, high, close, correlation, (*self.proxy, *unknown))
+        own = None if self.own_share is None else np.where(np.isin(assets, unknown), np.nan, self.own_share[:, index])
+        return ScenarioPool(assets, low, high, close, correlation, (*self.proxy, *unknown), self.market, own)
 
     def _usual_correlation(self) -> float:
         """Mean correlation of two assets of the pool."""
         pairs = self.correlation[np.triu_indices(len(self.assets), 1)]
         return float(np.clip(pairs.mean(), 0.0, 1.0)) if len(pairs) else _ONE_ASSET_CORRELATION
 
-    def at(self, deviation: FloatArray) -> Paths:
-        """Scale the windows to the deviations forecast now.
+    def at(self, deviation: FloatArray, own_share: FloatArray | None = None) -> Paths:
+        """Scale the windows to the deviations, and to the co-movement, forecast now.
 
         Parameters
         ----------
         deviation : ndarray, shape (A, 72)
             Hourly deviations from `step_deviation`.
+        own_share : ndarray, shape (A,), optional
+            Forecast now; an asset whose figure is left out or NaN moves with the others as in each window.
 
         Returns
         -------
@@ -189,14 +213,26 @@ class ScenarioPool:
         low, high, close, block_low, block_high, path_low, path_high = (np.empty(x, np.float32) for x in shapes)
         least, most = np.empty(a_n), np.empty(a_n)
         out = Paths(low, high, close, block_low, block_high, path_low, path_high, least, most, BLOCKS)
-        _scale(self.low, self.high, self.close, np.ascontiguousarray(deviation, np.float32), out)
+        known, own, shared = self._together(own_share)
+        market = np.zeros((s_n, t_n), np.float32) if self.market is None else self.market
+        windows = (self.low, self.high, self.close, market)
+        _scale(windows, np.ascontiguousarray(deviation, np.float32), known, own, shared, out)
         return out
+
+    def _together(self, own_share: FloatArray | None) -> tuple[BoolArray, Float32Array, Float32Array]:
+        """Which windows get the co-movement of now; factors of what is an asset's own, and of the market."""
+        shape = (len(self.low), len(self.assets))
+        if own_share is None or self.own_share is None:
+            return np.zeros(shape, np.bool_), np.ones(shape, np.float32), np.ones(shape, np.float32)
+        own = (own_share / self.own_share) ** (0.5 * _STRENGTH)
+        shared = ((1.0 - own_share) / (1.0 - self.own_share)) ** (0.5 * _STRENGTH)
+        return np.isfinite(own), own.astype(np.float32), shared.astype(np.float32)
 
 
 def _standardised(
     panel: MarketPanel, total_variance: FloatArray, season: FloatArray, hours: IntArray, most: int
-) -> tuple[FloatArray, BoolArray]:
-    """All windows that start at a bar's close: (3, W, A, 72) low, high, close steps, and (W, A) completeness."""
+) -> tuple[FloatArray, BoolArray, IntArray]:
+    """Windows that start at a bar's close: (3, W, A, 72) low, high, close steps; (W, A) completeness; (W,) starts."""
     a_n, t_n = panel.close.shape
     before = np.full_like(panel.close, np.nan)
     before[:, 1:] = panel.close[:, :-1]
@@ -218,7 +254,7 @@ def _standardised(
         deviation = step_deviation(total_variance[a, starts], season, hours[starts] + 1)
         cube[:, :, a] = steps[:, a][:, index] / deviation
         complete[:, a] = np.isfinite(cube[:, :, a]).all(axis=(0, 2))
-    return cube, complete
+    return cube, complete, starts
 
 
 def _mix(low: Float32Array, high: Float32Array, close: Float32Array, a: int, other: IntArray, share: float) -> None:
@@ -235,14 +271,17 @@ def _mix(low: Float32Array, high: Float32Array, close: Float32Array, a: int, oth
 
 @njit(cache=True)
 def _scale(
-    low: Float32Array,
-    high: Float32Array,
-    close: Float32Array,
+    windows: tuple[Float32Array, Float32Array, Float32Array, Float32Array],
     deviation: Float32Array,
+    known: BoolArray,
+    own: Float32Array,
+    shared: Float32Array,
     out: Paths,
 ) -> None:
-    """Fill the paths and their bounds."""
+    """Fill the paths and their bounds; what lies beyond open and close of an hour is not turned."""
+    low, high, close, market = windows
     s_n, a_n, t_n = low.shape
+    zero = np.float32(0.0)
     out.block_low[:] = np.inf
     out.block_high[:] = 0.0
     for s in range(s_n):
@@ -253,9 +292,15 @@ def _scale(
                 if t == out.blocks[k + 1]:
                     k += 1
                 d = deviation[a, t]
-                bottom = level * np.exp(low[s, a, t] * d)
-                top = level * np.exp(high[s, a, t] * d)
-                level = level * np.exp(close[s, a, t] * d)
+                least, most, move = low[s, a, t], high[s, a, t], close[s, a, t]
+                if known[s, a]:
+                    turned = shared[s, a] * market[s, t] + own[s, a] * (move - market[s, t])
+                    least += min(turned, zero) - min(move, zero)
+                    most += max(turned, zero) - max(move, zero)
+                    move = turned
+                bottom = level * np.exp(least * d)
+                top = level * np.exp(most * d)
+                level = level * np.exp(move * d)
                 out.low[s, a, t] = bottom
                 out.high[s, a, t] = top
                 out.close[s, a, t] = level

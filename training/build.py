@@ -239,12 +239,13 @@ class _Moments:
     def states(self, book: Book, schedule: PriorSchedule) -> Iterator[tuple[IntArray, FloatArray, PriorState]]:
         """Accounts, prices and state of the prior at each instant, in order."""
         self.model, total, hour = self._variance(schedule)
-        trend = recent_trend(self.hourly)
+        trend, own = recent_trend(self.hourly), self.model.own_share(self.hourly)
         order = np.argsort(self.row, kind="stable")
         edges = np.searchsorted(self.row[order], np.arange(len(self.instants) + 1))
         for r in range(len(self.instants)):
             h = int(hour[r])
-            state = self.model.state_from(book.assets, total[:, h], self.hourly.start + (h + 1) * HOUR_NS, trend[:, h])
+            close, now = self.hourly.start + (h + 1) * HOUR_NS, None if own is None else own[:, h]
+            state = self.model.state_from(book.assets, total[:, h], close, trend[:, h], now)
             yield order[edges[r] : edges[r + 1]], self.price[r], state
 
 
