@@ -14,6 +14,7 @@ import numpy as np
 
 from models._breach_kernels import first_curved, first_straight
 from models._path_kernels import Paths
+from models._prior_arrays import pool_arrays, pool_of, volatility_arrays, volatility_of
 from models._prior_kernels import count_curved_accounts, count_straight, look_up
 from models.book import Book, require_sheets
 from models.errors import InputError, SchemaMismatchError
@@ -25,7 +26,7 @@ from models.typing import HORIZONS, HOUR_NS, FloatArray, Int32Array
 from models.volatility.comovement import ComovementModel
 from models.volatility.forecast import HORIZON_HOURS, HarModel, VolatilityKind
 from models.volatility.harx import HarXModel
-from models.volatility.seasonality import HourOfWeek, hour_of_week
+from models.volatility.seasonality import hour_of_week
 from models.volatility.trend import recent_trend
 
 __all__ = ["PriorModel", "PriorState"]
@@ -337,28 +338,11 @@ class PriorModel:
     def to_arrays(self) -> dict[str, Any]:
         """Everything as arrays, for a bundle; `from_arrays` is the inverse."""
         return {
-            **_volatility_arrays(self.volatility),
+            **volatility_arrays(self.volatility),
+            **pool_arrays(self.pool, self.comovement),
             "survival": self.extremes.survival,
-            "assets": np.array(self.pool.assets),
-            "proxy": np.array(self.pool.proxy, dtype=np.str_),
-            "low": self.pool.low,
-            "high": self.pool.high,
-            "close": self.pool.close,
-            "correlation": self.pool.correlation,
             "fitted_until": np.array(self.fitted_until, np.int64),
             **({} if self.overshoot is None else {"overshoot": self.overshoot.quantile}),
-            **self._comovement_arrays(),
-        }
-
-    def _comovement_arrays(self) -> dict[str, Any]:
-        """The entries that priors of before do not have."""
-        if self.comovement is None:
-            return {}
-        return {
-            "comovement": self.comovement.coefficient,
-            "comovement_count": np.array(self.comovement.count),
-            "market": self.pool.market,
-            "own_share": self.pool.own_share,
         }
 
     @classmethod
@@ -381,37 +365,14 @@ class PriorModel:
             If an array is missing.
         """
         try:
-            pool = ScenarioPool(
-                tuple(str(a) for a in arrays["assets"]),
-                arrays["low"],
-                arrays["high"],
-                arrays["close"],
-                arrays["correlation"],
-                tuple(str(a) for a in arrays["proxy"]),
-                arrays["market"] if "comovement" in arrays else None,
-                arrays["own_share"] if "comovement" in arrays else None,
-            )
+            pool, comovement = pool_of(arrays)
             return cls(
-                _volatility_of(arrays),
+                volatility_of(arrays),
                 ExtremeTable(survival if (survival := arrays["survival"]).ndim == 4 else survival[None]),
                 pool,
                 int(arrays["fitted_until"]),
                 OvershootTable(arrays["overshoot"]) if "overshoot" in arrays else None,
-                ComovementModel(int(arrays["comovement_count"]), arrays["comovement"])
-                if "comovement" in arrays
-                else None,
+                comovement,
             )
         except KeyError as error:
             raise SchemaMismatchError(f"prior arrays: expected an entry {error}, was absent") from error
-
-
-def _volatility_arrays(model: HarXModel | HarModel) -> dict[str, Any]:
-    out = {"kind": np.array(model.kind), "season": model.season.factor, "coefficient": model.coefficient}
-    return {**out, "centre": model.centre, "scale": model.scale} if isinstance(model, HarXModel) else out
-
-
-def _volatility_of(arrays: Mapping[str, Any]) -> HarXModel | HarModel:
-    season, coefficient = HourOfWeek(arrays["season"]), arrays["coefficient"]
-    if str(arrays["kind"]) == "harx":
-        return HarXModel(season, arrays["centre"], arrays["scale"], coefficient)
-    return HarModel("ewma" if str(arrays["kind"]) == "ewma" else "har", season, coefficient)
