@@ -86,6 +86,16 @@ class Dataset:
         if self.x.shape != (len(self) * len(HORIZONS), len(self.feature_names)):
             raise InputError("x", self.x.shape, f"shape ({len(self) * len(HORIZONS)}, {len(self.feature_names)})")
 
+    def bare(self) -> Dataset:
+        """Leave out features and extra columns, which are nearly all of its memory.
+
+        Returns
+        -------
+        Dataset
+            The same pairs, with an ``x`` of no columns.
+        """
+        return replace(self, feature_names=(), x=np.empty((len(self.x), 0), np.float32), extra={})
+
     def take(self, mask: BoolArray) -> Dataset:
         """Choose pairs.
 

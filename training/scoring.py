@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +30,7 @@ from training.settings import Stage, TrainSettings, instants_between, say, stage
 from training.splits import to_ns
 from training.workers import Workers
 
-__all__ = ["Evaluation", "EvaluationSet", "evaluate", "monotone_report", "evaluation_set"]
+__all__ = ["Evaluation", "EvaluationSet", "evaluate", "evaluation_set", "judge", "monotone_report"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,24 +128,52 @@ def evaluate(
     chosen = settings or TrainSettings()
     begin, finish = to_ns(start), panel.end if end is None else min(to_ns(end), panel.end)
     seen = evaluation_set(panel, predictor.prior, begin, finish, chosen, population, progress, market_columns, workers)
-    dataset = seen.dataset
-    p = predictor.predict(dataset.x, dataset.prior)
-    others = baselines.predict(dataset) if baselines is not None else _physics(dataset)
+    others = _baselines(seen.dataset, baselines)
+    p = predictor.predict(seen.dataset.x, seen.dataset.prior)
     say(progress, "bootstrap", 0, 1)
-    about = {
-        "model": predictor.version,
-        "from": begin,
-        "until": finish,
-        "ruleset": chosen.ruleset,
-        "accounts": len(p) // 2,
-    }
-    metrics = evaluate_predictions(dataset, p, others, about, panel)
+    found = judge(panel, predictor, seen, p, others, {"from": begin, "until": finish, "ruleset": chosen.ruleset})
+    say(progress, "bootstrap", 1, 1)
+    return found
+
+
+def judge(
+    panel: MarketPanel,
+    predictor: MarginCallPredictor,
+    seen: EvaluationSet,
+    p: FloatArray,
+    baselines: Mapping[str, FloatArray],
+    about: Mapping[str, Any],
+) -> Evaluation:
+    """Score forecasts that are already made.
+
+    Parameters
+    ----------
+    panel : MarketPanel
+        The market.
+    predictor : MarginCallPredictor
+        The model that made them.
+    seen : EvaluationSet
+        The rows.
+    p : ndarray of float, shape (n, 4)
+        The forecasts.
+    baselines : mapping of str to ndarray of float, shape (n, 4)
+        Those of the baselines.
+    about : mapping
+        ``from``, ``until`` (nanoseconds UTC) and ``ruleset``.
+
+    Returns
+    -------
+    Evaluation
+        Metrics, rows and predictions.
+    """
+    dataset = seen.dataset
+    whole = {"model": predictor.version, **about, "accounts": len(p) // 2}
+    metrics = evaluate_predictions(dataset, p, baselines, whole, panel)
     metrics["call_amount"] = size_metrics(dataset, predictor)
     metrics["time_to_call"] = time_metrics(dataset, predictor, p)
     metrics["novelty"] = novelty_metrics(dataset, predictor, p)
     metrics["monotone"] = monotone_report(panel, predictor, seen.population, seen.schedule).as_dict()
-    say(progress, "bootstrap", 1, 1)
-    return Evaluation(plain(metrics), dataset, p, dict(others), seen.population, seen.schedule)
+    return Evaluation(plain(metrics), dataset, p, dict(baselines), seen.population, seen.schedule)
 
 
 def evaluation_set(
@@ -246,6 +275,10 @@ def monotone_report(
             max(total.worst, found.worst),
         )
     return total
+
+
+def _baselines(dataset: Dataset, fitted: Baselines | None) -> Mapping[str, FloatArray]:
+    return fitted.predict(dataset) if fitted is not None else _physics(dataset)
 
 
 def _physics(dataset: Dataset) -> dict[str, FloatArray]:

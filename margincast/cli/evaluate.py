@@ -29,6 +29,7 @@ from margincast.cli.options import (
 if TYPE_CHECKING:
     from models.market import MarketPanel
     from models.predictor import MarginCallPredictor
+    from training.report import Replayed
     from training.scoring import Evaluation
 
 __all__ = ["evaluate", "show_metrics"]
@@ -52,6 +53,10 @@ def evaluate(
     about: Annotated[
         Path | None, typer.Option("--about", help="TOML file for model.html: owner, validator, approver, uses, ...")
     ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="With --report: what `margincast replay --policy FILE --json` printed (a file)."),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as markdown.")] = False,
     registry: Registry = None, assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance",
     as_json: AsJson = False,
@@ -70,10 +75,14 @@ def evaluate(
     from training.evaluate.report import write_metrics
     from training.pipeline import evaluate as score
     from training.pipeline import load_baselines
+    from training.report import load_replay
 
     first, last = instant("--from", start), instant("--to", stop)
     if compare is not None and report_to is None:
         raise InputError("--compare", compare, "--report DIR beside it")
+    if replay is not None and report_to is None:
+        raise InputError("--replay", str(replay), "--report DIR beside it")
+    replayed = None if replay is None else load_replay(replay)
     folder = _folder("--model", model, registry)
     predictor = MarginCallPredictor.load(folder)
     panel = open_market(market, assets, bar, venue)
@@ -92,7 +101,7 @@ def evaluate(
             with stages() as report:
                 again = score(panel, other, begin, last, None, settings, seen.population, report)
             beside = (again, other)
-        _write_report(seen, panel, predictor, report_to, registry, beside, about)
+        _write_report(seen, panel, predictor, report_to, registry, beside, about, replayed)
     if as_json:
         emit_json(seen.metrics)
     else:
@@ -112,7 +121,7 @@ def _folder(option: str, model: str, registry: Path | None) -> str:
 
 def _write_report(
     seen: Evaluation, panel: MarketPanel, predictor: MarginCallPredictor, folder: Path, registry: Path | None,
-    beside: tuple[Evaluation, MarginCallPredictor] | None, about: Path | None,
+    beside: tuple[Evaluation, MarginCallPredictor] | None, about: Path | None, replayed: Replayed | None,
 ) -> None:  # fmt: skip
     """Write the report, and attach it to the run of the model where that is known."""
     from margincast.cli.inputs import HOME
@@ -121,7 +130,7 @@ def _write_report(
     from training.report.document import load_ownership
 
     stated = None if about is None else load_ownership(about)
-    page = write_report(seen, panel, predictor, folder, beside, stated)
+    page = write_report(seen, panel, predictor, folder, beside, stated, replayed)
     note(f"report written to {page}")
     run = predictor.metadata.get("run_id")
     home = Home(registry or HOME)

@@ -9,6 +9,7 @@ import pytest
 
 from features.sources import simulate_market
 from tests.cli.conftest import account
+from training.report import load_replay
 
 POLICY = """
 [assets.USDT]
@@ -55,6 +56,9 @@ def test_rules_are_compared_on_the_same_accounts(run, write, market, policy, tmp
     answer = json.loads(seen.stdout)
     rows = answer["rules"]
     assert answer["accounts"] == 7
+    file = tmp_path / "replay.json"
+    file.write_text(seen.stdout)
+    assert [r.rule for r in load_replay(file).rules] == [row["rule"] for row in rows]  # what a report reads
     assert {row["rule"] for row in rows} == {"nothing", "band", "plan", "foresight"}
     assert all(row["worsened"] == row["broken"] == 0 for row in rows)
     assert rows[0]["liquidated"] > 0

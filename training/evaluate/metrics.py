@@ -6,10 +6,12 @@ gives NaN where the score is undefined.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from models.errors import InputError
-from models.typing import BoolArray, FloatArray
+from models.typing import BoolArray, FloatArray, IntArray
 from training.evaluate.decisions import decision_curve
 
 CLIP = 1e-6
@@ -17,6 +19,24 @@ ECE_BINS = 20
 BUDGETS = (0.01, 0.02)
 
 NAN = float("nan")
+
+
+class Order(NamedTuple):
+    """Rows in order of a score, sorted once for all measures of it; equal scores stay in the order of the rows."""
+
+    rising: IntArray
+    falling: IntArray
+    first: IntArray
+    """First place of each distinct score in ``rising``."""
+
+    @classmethod
+    def of(cls, p: FloatArray) -> Order:
+        """Sort the rows of a score, shape (n,)."""
+        rising = np.argsort(p, kind="stable")
+        first = np.flatnonzero(np.diff(p[rising], prepend=np.nan))
+        count = np.diff(np.append(first, len(p)))[::-1]
+        shift = np.repeat(first[::-1] - (np.cumsum(count) - count), count)
+        return cls(rising, rising[np.arange(len(p)) + shift], first)
 
 
 def losses(p: FloatArray, y: FloatArray) -> FloatArray:
@@ -83,7 +103,9 @@ def brier(p: FloatArray, y: FloatArray) -> float:
     return float(((p - y) ** 2).mean()) if len(y) else NAN
 
 
-def reliability(p: FloatArray, y: FloatArray, bins: int = ECE_BINS) -> tuple[FloatArray, FloatArray, FloatArray]:
+def reliability(
+    p: FloatArray, y: FloatArray, bins: int = ECE_BINS, order: Order | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Group rows into bins of equal mass by ``p`` (equal values stay in their order, a bin never being empty).
 
     Parameters
@@ -92,6 +114,8 @@ def reliability(p: FloatArray, y: FloatArray, bins: int = ECE_BINS) -> tuple[Flo
         Probabilities and outcomes.
     bins : int
         Number of bins; fewer if there are fewer rows.
+    order : Order, optional
+        Of ``p``, where it is known already.
 
     Returns
     -------
@@ -110,18 +134,18 @@ def reliability(p: FloatArray, y: FloatArray, bins: int = ECE_BINS) -> tuple[Flo
     """
     if bins < 1:
         raise InputError("bins", bins, "at least 1")
-    order = np.argsort(p, kind="stable")
+    rising = (order or Order.of(p)).rising
     edges = np.unique(np.linspace(0, len(p), min(bins, max(len(p), 1)) + 1).astype(np.int64))
     if len(p) == 0:
         empty = np.empty(0)
         return empty, empty, empty
     count = np.diff(edges).astype(np.float64)
-    predicted = np.add.reduceat(p[order], edges[:-1]) / count
-    observed = np.add.reduceat(y[order].astype(np.float64), edges[:-1]) / count
+    predicted = np.add.reduceat(p[rising], edges[:-1]) / count
+    observed = np.add.reduceat(y[rising].astype(np.float64), edges[:-1]) / count
     return count, predicted, observed
 
 
-def ece(p: FloatArray, y: FloatArray, bins: int = ECE_BINS) -> float:
+def ece(p: FloatArray, y: FloatArray, bins: int = ECE_BINS, order: Order | None = None) -> float:
     """Expected calibration error over bins of equal mass (20 by default).
 
     Parameters
@@ -130,6 +154,8 @@ def ece(p: FloatArray, y: FloatArray, bins: int = ECE_BINS) -> float:
         Probabilities and outcomes.
     bins : int
         Number of bins.
+    order : Order, optional
+        Of ``p``, where it is known already.
 
     Returns
     -------
@@ -143,17 +169,19 @@ def ece(p: FloatArray, y: FloatArray, bins: int = ECE_BINS) -> float:
     """
     if not len(y):
         return NAN
-    count, predicted, observed = reliability(p, y, bins)
+    count, predicted, observed = reliability(p, y, bins, order)
     return float((count * np.abs(predicted - observed)).sum() / count.sum())
 
 
-def auc(p: FloatArray, y: FloatArray) -> float:
+def auc(p: FloatArray, y: FloatArray, order: Order | None = None) -> float:
     """Area under the ROC curve by mid-ranks.
 
     Parameters
     ----------
     p, y : ndarray of float, shape (n,)
         Scores and outcomes.
+    order : Order, optional
+        Of ``p``, where it is known already.
 
     Returns
     -------
@@ -169,18 +197,22 @@ def auc(p: FloatArray, y: FloatArray) -> float:
     misses = len(y) - hits
     if hits == 0 or misses == 0:
         return NAN
-    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
+    known = order or Order.of(p)
+    counts = np.diff(np.append(known.first, len(p)))
     middle = np.cumsum(counts) - (counts - 1) / 2.0
-    return float((middle[inverse][y > 0.5].sum() - hits * (hits + 1) / 2.0) / (hits * misses))
+    called = np.add.reduceat((y > 0.5)[known.rising].astype(np.float64), known.first)
+    return float(((middle * called).sum() - hits * (hits + 1) / 2.0) / (hits * misses))
 
 
-def average_precision(p: FloatArray, y: FloatArray) -> float:
+def average_precision(p: FloatArray, y: FloatArray, order: Order | None = None) -> float:
     """Area under the precision-recall steps (ties taken together), as scikit-learn defines it.
 
     Parameters
     ----------
     p, y : ndarray of float, shape (n,)
         Scores and outcomes.
+    order : Order, optional
+        Of ``p``, where it is known already.
 
     Returns
     -------
@@ -195,15 +227,15 @@ def average_precision(p: FloatArray, y: FloatArray) -> float:
     total = float(y.sum())
     if total == 0:
         return NAN
-    order = np.argsort(-p, kind="stable")
-    hits = np.cumsum(y[order], dtype=np.float64)
-    last = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)
+    falling = (order or Order.of(p)).falling
+    hits = np.cumsum(y[falling], dtype=np.float64)
+    last = np.append(np.flatnonzero(np.diff(p[falling])), len(p) - 1)
     recall = hits[last] / total
     precision = hits[last] / (last + 1)
     return float((np.diff(recall, prepend=0.0) * precision).sum())
 
 
-def flagged(p: FloatArray, budget: float) -> BoolArray:
+def flagged(p: FloatArray, budget: float, order: Order | None = None) -> BoolArray:
     """Mark the ``budget`` share of rows with the highest ``p`` (at least one; ties by position).
 
     Parameters
@@ -212,6 +244,8 @@ def flagged(p: FloatArray, budget: float) -> BoolArray:
         Scores.
     budget : float
         Share of rows that may be flagged, in (0, 1].
+    order : Order, optional
+        Of ``p``, where it is known already.
 
     Returns
     -------
@@ -233,11 +267,11 @@ def flagged(p: FloatArray, budget: float) -> BoolArray:
     out = np.zeros(len(p), dtype=np.bool_)
     if len(p):
         take = max(1, round(budget * len(p)))
-        out[np.argsort(-p, kind="stable")[:take]] = True
+        out[(order or Order.of(p)).falling[:take]] = True
     return out
 
 
-def recall_at_budget(p: FloatArray, y: FloatArray, budget: float) -> float:
+def recall_at_budget(p: FloatArray, y: FloatArray, budget: float, order: Order | None = None) -> float:
     """Share of events among the ``budget`` share of rows with the highest ``p``.
 
     Parameters
@@ -246,6 +280,8 @@ def recall_at_budget(p: FloatArray, y: FloatArray, budget: float) -> float:
         Scores and outcomes.
     budget : float
         Share of rows that may be flagged.
+    order : Order, optional
+        Of ``p``, where it is known already.
 
     Returns
     -------
@@ -258,10 +294,12 @@ def recall_at_budget(p: FloatArray, y: FloatArray, budget: float) -> float:
     0.5
     """
     total = float(y.sum())
-    return float(y[flagged(p, budget)].sum()) / total if total else NAN
+    return float(y[flagged(p, budget, order)].sum()) / total if total else NAN
 
 
-def median_lead_minutes(p: FloatArray, y: FloatArray, minutes: FloatArray, budget: float = BUDGETS[0]) -> float:
+def median_lead_minutes(
+    p: FloatArray, y: FloatArray, minutes: FloatArray, budget: float = BUDGETS[0], order: Order | None = None
+) -> float:
     """Median minutes from the forecast to the event, over the events that the budget caught.
 
     Parameters
@@ -270,6 +308,8 @@ def median_lead_minutes(p: FloatArray, y: FloatArray, minutes: FloatArray, budge
         Scores, outcomes, and minutes from the forecast to the event (read only where y is 1).
     budget : float
         Share of rows that may be flagged.
+    order : Order, optional
+        Of ``p``, where it is known already.
 
     Returns
     -------
@@ -281,7 +321,7 @@ def median_lead_minutes(p: FloatArray, y: FloatArray, minutes: FloatArray, budge
     >>> median_lead_minutes(np.array([0.9, 0.8]), np.array([1.0, 1.0]), np.array([120.0, 60.0]), budget=1.0)
     90.0
     """
-    caught = flagged(p, budget) & (y > 0.5)
+    caught = flagged(p, budget, order) & (y > 0.5)
     return float(np.median(minutes[caught])) if caught.any() else NAN
 
 
@@ -308,16 +348,17 @@ def summary(p: FloatArray, y: FloatArray, minutes: FloatArray | None = None) -> 
     """
     y = np.asarray(y, dtype=np.float64)
     events = float(y.sum())
-    leads = {b: median_lead_minutes(p, y, minutes, b) if minutes is not None else NAN for b in BUDGETS}
+    order = Order.of(p)
+    leads = {b: median_lead_minutes(p, y, minutes, b, order) if minutes is not None else NAN for b in BUDGETS}
     return {
         "n": len(y),
         "base_rate": float(y.mean()) if len(y) else NAN,
         "log_loss": log_loss(p, y),
         "brier": brier(p, y),
-        "ece": ece(p, y),
-        "auc": auc(p, y),
-        "average_precision": average_precision(p, y),
-        "recall_at_budget": {str(budget): recall_at_budget(p, y, budget) for budget in BUDGETS},
+        "ece": ece(p, y, order=order),
+        "auc": auc(p, y, order),
+        "average_precision": average_precision(p, y, order),
+        "recall_at_budget": {str(budget): recall_at_budget(p, y, budget, order) for budget in BUDGETS},
         "lead_at_budget": {str(budget): lead for budget, lead in leads.items()},
         "median_lead_minutes": leads[BUDGETS[0]],
         "expected_cost": decision_curve(p, y),

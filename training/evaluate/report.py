@@ -14,7 +14,7 @@ from models.market import MarketPanel
 from models.typing import HORIZONS, BoolArray, FloatArray
 from training.dataset import Dataset
 from training.evaluate.bootstrap import skill
-from training.evaluate.metrics import losses, summary
+from training.evaluate.metrics import log_loss, losses, summary
 from training.evaluate.segments import segment_table
 from training.population import TYPES
 
@@ -45,9 +45,13 @@ def scores(dataset: Dataset, p: FloatArray, rows: BoolArray | None = None) -> di
     for k, horizon in enumerate(HORIZONS):
         use = mask[:, k]
         out[str(horizon)] = summary(p[use, k], dataset.y[use, k].astype(np.float64), dataset.minutes[use])
-    every = np.repeat(dataset.minutes[:, None], len(HORIZONS), axis=1)
-    out["pooled"] = summary(p[mask], dataset.y[mask].astype(np.float64), every[mask])
-    return out
+    return {**out, "pooled": _pooled(dataset, p, mask)}
+
+
+def _pooled(dataset: Dataset, p: FloatArray, mask: BoolArray) -> dict[str, Any]:
+    """Scores over all horizons of the rows of a mask of shape (n, 4)."""
+    every = np.broadcast_to(dataset.minutes[:, None], mask.shape)
+    return summary(p[mask], dataset.y[mask].astype(np.float64), every[mask])
 
 
 def skills(dataset: Dataset, p: FloatArray, reference: FloatArray, rows: BoolArray | None = None) -> dict[str, Any]:
@@ -70,13 +74,17 @@ def skills(dataset: Dataset, p: FloatArray, reference: FloatArray, rows: BoolArr
     mask = _mask(dataset, rows)
     y = dataset.y.astype(np.float64)
     mine, theirs = losses(p, y), losses(reference, y)
-    as_of = np.repeat(dataset.as_of[:, None], len(HORIZONS), axis=1)
     out: dict[str, Any] = {}
     for k, horizon in enumerate(HORIZONS):
         use = mask[:, k]
         out[str(horizon)] = skill(mine[use, k], theirs[use, k], dataset.as_of[use]).as_dict()
-    out["pooled"] = skill(mine[mask], theirs[mask], as_of[mask]).as_dict()
-    return out
+    return {**out, "pooled": _skill(dataset, mine, theirs, mask)}
+
+
+def _skill(dataset: Dataset, mine: FloatArray, theirs: FloatArray, mask: BoolArray) -> dict[str, Any]:
+    """Skill over all horizons of the rows of a mask, from losses of shape (n, 4)."""
+    as_of = np.broadcast_to(dataset.as_of[:, None], mask.shape)
+    return skill(mine[mask], theirs[mask], as_of[mask]).as_dict()
 
 
 def evaluate_predictions(
@@ -110,6 +118,8 @@ def evaluate_predictions(
     """
     calls = dataset.level == 0
     prior = baselines.get("B5", dataset.prior)
+    y = dataset.y.astype(np.float64)
+    own_loss, prior_loss = losses(p, y), losses(prior, y)
     mine = scores(dataset, p, calls)
     out: dict[str, Any] = {
         "about": dict(about or {}),
@@ -125,15 +135,15 @@ def evaluate_predictions(
         out["baselines"][name] = {
             "horizons": {str(h): theirs[str(h)] for h in HORIZONS},
             "pooled": theirs["pooled"],
-            "skill_of_model": skills(dataset, p, other, calls)["pooled"],
+            "skill_of_model": _skill(dataset, own_loss, losses(other, y), _mask(dataset, calls)),
         }
     for name, rows in _segments(dataset).items():
-        if _mask(dataset, rows).any():
-            own, theirs = scores(dataset, p, rows), scores(dataset, prior, rows)
+        mask = _mask(dataset, rows)
+        if mask.any():
             out["segments"][name] = {
-                "pooled": own["pooled"],
-                "prior": theirs["pooled"],
-                "skill_vs_prior": skills(dataset, p, prior, rows)["pooled"],
+                "pooled": _pooled(dataset, p, mask),
+                "prior": _pooled(dataset, prior, mask),
+                "skill_vs_prior": _skill(dataset, own_loss, prior_loss, mask),
             }
     regimes = _regimes(dataset)
     out["regimes"] = {} if len(regimes) < 2 else {r: _beside(dataset, p, baselines, rows) for r, rows in regimes}
@@ -153,12 +163,13 @@ def _regimes(dataset: Dataset) -> list[tuple[str, BoolArray]]:
 
 def _beside(dataset: Dataset, p: FloatArray, baselines: Mapping[str, FloatArray], rows: BoolArray) -> dict[str, Any]:
     """Scores of some rows, with the log loss of every baseline on them."""
-    prior = baselines.get("B5", dataset.prior)
+    prior, mask = baselines.get("B5", dataset.prior), _mask(dataset, rows)
+    y = dataset.y.astype(np.float64)
     return {
-        "pooled": scores(dataset, p, rows)["pooled"],
-        "prior": scores(dataset, prior, rows)["pooled"],
-        "skill_vs_prior": skills(dataset, p, prior, rows)["pooled"],
-        "baselines": {name: scores(dataset, q, rows)["pooled"]["log_loss"] for name, q in baselines.items()},
+        "pooled": _pooled(dataset, p, mask),
+        "prior": _pooled(dataset, prior, mask),
+        "skill_vs_prior": _skill(dataset, losses(p, y), losses(prior, y), mask),
+        "baselines": {name: log_loss(q[mask], y[mask]) for name, q in baselines.items()},
     }
 
 

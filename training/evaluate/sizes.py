@@ -88,7 +88,7 @@ def time_metrics(dataset: Dataset, predictor: MarginCallPredictor, p: FloatArray
         ``constant`` (the mean time of these very calls, which nobody knows beforehand), ``bias``, ``coverage`` of the
         interval, and its ``adaptive`` coverage.
     """
-    part = dataset.take(dataset.level == 0)
+    part = dataset.bare().take(dataset.level == 0)
     expected, low, high = predictor.times.times(p[dataset.level == 0])
     physics = predictor.times.times(np.maximum.accumulate(part.prior, axis=1))[0]
     out: dict[str, Any] = {"levels": list(TIME_LEVELS)}

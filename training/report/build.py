@@ -7,6 +7,7 @@ from models.predictor.predictor import MarginCallPredictor
 from training.report import sections
 from training.report.judged import Judged
 from training.report.parts import Report
+from training.report.replayed import Replayed
 from training.scoring import Evaluation
 
 __all__ = ["build_report"]
@@ -31,6 +32,7 @@ def build_report(
     predictor: MarginCallPredictor,
     title: str = "How good the forecasts are",
     beside: tuple[Evaluation, MarginCallPredictor] | None = None,
+    replayed: Replayed | None = None,
 ) -> Report:
     """Turn an evaluation into words, figures and tables.
 
@@ -46,6 +48,8 @@ def build_report(
         Heading.
     beside : tuple of (Evaluation, MarginCallPredictor), optional
         Another model, judged on the same accounts.
+    replayed : Replayed, optional
+        What rules for collateral did in a replay.
 
     Returns
     -------
@@ -58,4 +62,6 @@ def build_report(
     parts = [part(judged) for part in _ORDER]
     if beside is not None:
         parts.insert(1, sections.compare(judged, Judged(beside[0], panel, beside[1])))
+    if replayed is not None:
+        parts.insert(-1, sections.replayed(replayed))
     return Report(title, sections.about(judged), sections.headline(judged), parts, warning)

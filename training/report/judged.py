@@ -13,6 +13,7 @@ from models.predictor.predictor import MarginCallPredictor
 from models.typing import HORIZONS, BoolArray, FloatArray, IntArray
 from training.baselines import NAMES
 from training.dataset import Dataset
+from training.report.numbers.drift import Inputs
 from training.scoring import Evaluation
 
 __all__ = ["Judged", "label_of", "short"]
@@ -48,8 +49,15 @@ class Judged:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The rows about margin calls."""
-        return self.evaluation.dataset.take(self.calls)
+        """The rows about margin calls, without their features."""
+        return self.evaluation.dataset.bare().take(self.calls)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Features of the margin calls, as known whatever the horizon."""
+        whole = self.evaluation.dataset
+        rows = np.flatnonzero(self.calls) * len(HORIZONS)
+        return Inputs(whole.x[rows], whole.feature_names, whole.as_of[self.calls])
 
     @cached_property
     def forecasts(self) -> dict[str, FloatArray]:

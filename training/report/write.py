@@ -10,6 +10,7 @@ from training.evaluate.report import write_metrics
 from training.report.build import build_report
 from training.report.document import Ownership, build_document
 from training.report.page import write_page
+from training.report.replayed import Replayed
 from training.report.twins import write_twins
 from training.scoring import Evaluation
 
@@ -23,6 +24,7 @@ def write_report(
     folder: str | Path,
     beside: tuple[Evaluation, MarginCallPredictor] | None = None,
     about: Ownership | None = None,
+    replayed: Replayed | None = None,
 ) -> Path:
     """Write ``report.html``, ``model.html``, ``metrics.json`` and ``data/*.csv`` to a folder.
 
@@ -40,6 +42,8 @@ def write_report(
         Another model, judged on the same accounts.
     about : Ownership, optional
         Who answers for the model, for its document.
+    replayed : Replayed, optional
+        What rules for collateral did in a replay.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def write_report(
         The page.
     """
     target = Path(folder)
-    report = build_report(evaluation, panel, predictor, beside=beside)
+    report = build_report(evaluation, panel, predictor, beside=beside, replayed=replayed)
     document = build_document(evaluation, panel, predictor, about or Ownership())
     write_twins(report, target / "data")
     write_metrics(evaluation.metrics, target / "metrics.json")

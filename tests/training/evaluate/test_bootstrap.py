@@ -13,6 +13,13 @@ def test_sums_by_block_equal_a_loop():
     np.testing.assert_allclose(block_sums(loss, block), [loss[block == b].sum() for b in range(9)])
 
 
+def test_blocks_far_apart_are_summed_as_near_ones():
+    rng = np.random.default_rng(1)
+    loss, block = rng.uniform(size=500), rng.integers(0, 9, 500) * 2
+    np.testing.assert_array_equal(block_sums(loss, block * 10**15 - 10**16), block_sums(loss, block))
+    assert len(block_sums(np.empty(0), np.empty(0, np.int64))) == 0
+
+
 def test_equal_forecasts_have_no_skill_and_no_spread():
     loss = np.random.default_rng(0).uniform(size=300)
     found = skill(loss, loss, np.arange(300) * WEEK_NS // 10)

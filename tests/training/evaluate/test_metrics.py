@@ -27,6 +27,16 @@ def test_scores_equal_those_of_scikit_learn(sample):
     assert metrics.log_loss(p, y) == pytest.approx(reference.log_loss(y, clipped), abs=1e-12)
 
 
+def test_one_sort_serves_every_measure(sample):
+    p = sample[0]
+    order = metrics.Order.of(p)
+    np.testing.assert_array_equal(order.rising, np.argsort(p, kind="stable"))
+    np.testing.assert_array_equal(order.falling, np.argsort(-p, kind="stable"))
+    np.testing.assert_array_equal(p[order.rising][order.first], np.unique(p))
+    np.testing.assert_array_equal(metrics.flagged(p, 0.1, order), metrics.flagged(p, 0.1))
+    assert all(len(part) == 0 for part in metrics.Order.of(np.empty(0)))
+
+
 def test_reliability_equals_a_plain_loop(sample):
     p, y = sample
     order = np.argsort(p, kind="stable")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from models.predictor.novelty import NoveltyModel
 from models.predictor.predictor import MarginCallPredictor
-from models.typing import FloatArray, IntArray
+from models.typing import Float32Array, FloatArray, IntArray
 from training.dataset import Dataset
 from training.report.numbers.weeks import months_of
 
-__all__ = ["MOVED", "monthly_novelty", "stability", "stability_index"]
+__all__ = ["MOVED", "Inputs", "monthly_novelty", "stability", "stability_index"]
 
 MOVED: Final = 0.25
 """Stability index from which a column is commonly taken as having moved."""
@@ -49,7 +50,29 @@ def stability_index(expected: FloatArray, found: FloatArray) -> float:
     return float(((b - a) * np.log(b / a)).sum())
 
 
-def stability(dataset: Dataset, novelty: NoveltyModel) -> tuple[list[str], dict[str, FloatArray]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """Features alone, n rows.
+
+    Parameters
+    ----------
+    x : ndarray of float32, shape (n, K)
+        One row for each account.
+    feature_names : tuple of str, length K
+        Their names.
+    as_of : ndarray of int64, shape (n,)
+        Instants, nanoseconds UTC.
+    """
+
+    x: Float32Array
+    feature_names: tuple[str, ...]
+    as_of: IntArray
+
+    def __len__(self) -> int:
+        return len(self.as_of)
+
+
+def stability(dataset: Dataset | Inputs, novelty: NoveltyModel) -> tuple[list[str], dict[str, FloatArray]]:
     """Stability index of every column beside the training, by month.
 
     Parameters
@@ -83,7 +106,7 @@ def stability(dataset: Dataset, novelty: NoveltyModel) -> tuple[list[str], dict[
     return months, {name: found[name] for name in order}
 
 
-def monthly_novelty(dataset: Dataset, predictor: MarginCallPredictor) -> tuple[list[str], FloatArray]:
+def monthly_novelty(dataset: Dataset | Inputs, predictor: MarginCallPredictor) -> tuple[list[str], FloatArray]:
     """Share of the accounts with an unusual input, by month.
 
     Parameters

@@ -10,6 +10,7 @@ from training.report.sections.drift import drift
 from training.report.sections.headline import about, headline
 from training.report.sections.limits import limits
 from training.report.sections.parts import parts
+from training.report.sections.replayed import replayed
 from training.report.sections.sizes import sizes
 from training.report.sections.skill import skill
 
@@ -25,6 +26,7 @@ __all__ = [
     "headline",
     "limits",
     "parts",
+    "replayed",
     "sizes",
     "skill",
 ]

@@ -104,7 +104,8 @@ def _by_part(judged: Judged, other: Judged) -> Table:
     data = judged.dataset
     rows: list[tuple[Cell, ...]] = []
     flagged = set()
-    for (trait, part), chosen in segments(data, judged.panel).items():
+    for (trait, part), whole in segments(judged.evaluation.dataset, judged.panel).items():
+        chosen = whole[judged.calls]
         calls = int(data.y[data.usable & chosen[:, None]].sum())
         if calls < SMALLEST or trait == "ahead":
             continue

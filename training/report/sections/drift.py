@@ -34,8 +34,8 @@ def drift(judged: Judged) -> Section:
     title = "Have the inputs moved since the training?"
     if novelty is None:
         return Section("drift", title, ("The model does not carry what its training looked like.",))
-    months, share = monthly_novelty(judged.dataset, judged.predictor)
-    _, index = stability(judged.dataset, novelty)
+    months, share = monthly_novelty(judged.inputs, judged.predictor)
+    _, index = stability(judged.inputs, novelty)
     worst = {name: float(np.nan_to_num(values).max()) for name, values in index.items()}
     moved = [name for name, value in worst.items() if value >= MOVED]
     name = "Accounts with an unusual input, by month"
