@@ -2,8 +2,9 @@
 
 Every week accounts of every margin regime are sampled, and each is watched for four weeks or until its first contract
 expires. Every rule decides every four hours, on the same accounts, with the same lags and failed transfers, under the
-policy of ``docs/policies/guarded-accounts.toml``. The predictor is the prior, fitted on bars before the first account.
-Intervals draw the weeks in which accounts began.
+policy of ``docs/policies/guarded-accounts.toml``. The predictor is the prior, fitted on bars before the first account,
+or with ``--model`` a bundle with its trees, trained on bars before it. Intervals draw the weeks in which accounts
+began.
 
 Run ``python -m benchmarks.replay_policies --data DIR [--from 2025-01-01 --to 2025-06-30 --per-week 250 --out DIR]``.
 """
@@ -25,12 +26,14 @@ from features.sources import load_panel, to_ns
 from features.sources.account_tables import accounts_of
 from models.account import Account
 from models.market import MarketPanel
+from models.predictor import MarginCallPredictor
 from models.prior import PriorModel
 from models.rebalance import Policy
 from models.typing import DAY_NS
+from serving.model_source import load_model
 from training.population.mixed import sample_mixed
 from training.replay.stage import Setting, build_stage
-from training.replay.study import Study, rules_of, study
+from training.replay.study import FAMILIES, Study, rules_of, study
 
 ASSETS = ("BTC", "ETH", "SOL", "XRP", "LTC")
 POLICY = Path(__file__).parent.parent / "docs" / "policies" / "guarded-accounts.toml"
@@ -99,6 +102,20 @@ def with_costs(policy: Policy, flat: float | None, rate: float | None) -> Policy
     return msgspec.structs.replace(policy, limits=limits)
 
 
+def forecaster(
+    model: Path | None, panel: MarketPanel, first: int, paths: int
+) -> tuple[PriorModel, MarginCallPredictor | None]:
+    """The prior fitted before the first account, or a bundle that was trained before it."""
+    if model is None:
+        return PriorModel.fit(panel, until=first, paths=paths), None
+    predictor = load_model(str(model)).predictor
+    if predictor is None or predictor.prior.fitted_until > first:
+        raise SystemExit(
+            f"--model: expected a bundle trained on bars before --from, {model} is none or knows what followed"
+        )
+    return predictor.prior, predictor
+
+
 def main() -> None:
     """Sample, walk, ask, run every rule, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -116,19 +133,21 @@ def main() -> None:
         "--cost-rate", type=float, help="part of maintenance that a liquidation costs, instead of the policy's"
     )
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--model", type=Path, help="folder of a bundle; the prior, fitted here, where left out")
+    parser.add_argument("--rules", nargs="+", default=list(FAMILIES), help=f"some of {', '.join(FAMILIES)}")
     chosen = parser.parse_args()
     if chosen.data is None:
         parser.error("--data: expected the folder of the market data, or MARGINCAST_DATA")
     begun = time.perf_counter()
     panel = load_panel(chosen.data / "data" if (chosen.data / "data").is_dir() else chosen.data, assets=ASSETS)
     first, last = to_ns(chosen.start, "--from"), to_ns(chosen.stop, "--to")
-    prior = PriorModel.fit(panel, until=first, paths=chosen.paths)
+    prior, predictor = forecaster(chosen.model, panel, first, chosen.paths)
     accounts = sampled(panel, first, last, chosen.per_week, chosen.days, chosen.seed)
     policy = with_costs(load_policy(POLICY), chosen.flat_cost, chosen.cost_rate)
     setting = Setting(chosen.every, chosen.days * 1440, chosen.seed)
-    stage, accounts, failures = build_stage(accounts, panel, policy, prior, None, setting)
+    stage, accounts, failures = build_stage(accounts, panel, policy, prior, predictor, setting)
     print(f"left out: {len(failures)}; asked in {time.perf_counter() - begun:.0f} s")
-    found = study(stage, accounts, rules_of())
+    found = study(stage, accounts, rules_of(chosen.rules))
     report(found)
     if chosen.out is not None:
         write(found, chosen.out)

@@ -106,7 +106,7 @@ def plan_desk(
         rows = [{name: row[name] for name in _OWN} for row in answer["plan"]["own"]]
         show_rows("What accounts do themselves", rows, False)
     if found.front:
-        show_rows("Cost against P(call)", answer["front"], False)
+        show_rows("Cost against P(call)", [_flat(point) for point in answer["front"]], False)
     typer.echo(found.plan.sentence)
 
 
@@ -186,6 +186,13 @@ def _answer(found: DeskResponse, batch: Accounts) -> dict[str, Any]:
         "failures": failures,
         "model_version": found.model_version,
     }
+
+
+def _flat(point: dict[str, Any]) -> dict[str, Any]:
+    """A point of the front as one row: what risk is left beside what it costs."""
+    risk = point["risk"] or {}
+    rest = {name: value for name, value in point.items() if name != "risk"}
+    return rest | {name: value for name, value in risk.items() if name != "paths"}
 
 
 def _write(out: Path, answer: dict[str, Any]) -> None:

@@ -221,7 +221,8 @@ def exposures(
     """
     out: list[dict[str, float]] = [{} for _ in accounts]
     wanted = [
-        {parse_symbol(rule.symbol).base for rule in policy.hedges if leads_to(rule.to, account)} for account in accounts
+        {parse_symbol(rule.symbol).base for rule in policy.hedges if leads_to(rule.to, account)} & _named(account)
+        for account in accounts
     ]
     cross = [
         msgspec.structs.replace(a, positions=tuple(p for p in a.positions if p.margin_mode == "cross"))
@@ -236,6 +237,12 @@ def exposures(
         for i, one in zip(chosen.tolist(), (gain / (2 * _BUMP)).tolist(), strict=True):
             out[i][base] = one
     return out
+
+
+def _named(account: Account) -> set[str]:
+    """Assets whose price an account can depend on."""
+    bases = {parse_symbol(position.symbol).base for position in account.positions}
+    return bases | {item.asset for item in account.collateral} | {account.currency}
 
 
 def _factors(evaluate: Evaluator, base: str, bump: float) -> FloatArray:

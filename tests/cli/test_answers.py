@@ -200,6 +200,9 @@ def test_recommend_plans_a_desk(run: Run, write: Write, market: Path, market_end
     assert found["instructions"][0]["method"] == "transfer"
     assert [point["probability"] for point in found["front"]] == [0.05, 0.005]
     assert found["front"][0]["moved_usd"] <= found["front"][1]["moved_usd"]
+    assert found["front"][0]["risk"]["cvar95_usd"] >= found["front"][1]["risk"]["cvar95_usd"]
+    table = run(*base, desk_policy(tmp_path, 1e6), "--front", "0.05,0.005")
+    assert "cvar90 usd" in " ".join(table.stdout.split())
     assert json.loads(out.read_text()) == found
     assert "--front: expected probabilities" in run(*base, desk_policy(tmp_path, 1e6), "--front", "5").stderr
     words = run(*base, desk_policy(tmp_path, 1.0))
@@ -209,6 +212,26 @@ def test_recommend_plans_a_desk(run: Run, write: Write, market: Path, market_end
     assert more.exit_code == 0, more.stderr
     assert "What accounts do themselves" in more.stdout
     assert "transfers alone do not reach them" in " ".join(more.stdout.split())
+
+
+def test_recommend_trades_inside_accounts_by_the_rules_of_the_policy(
+    run: Run, write: Write, market: Path, market_end: str, tmp_path: Path
+) -> None:
+    rules = json.loads(desk_policy(tmp_path, 1.0).read_text())
+    rules |= {"hedges": [{"name": "future", "symbol": "BTC/USDT:USDT-301227", "step": 0.001}], "reduce": False}
+    policy = tmp_path / "trading.json"
+    policy.write_text(json.dumps(rules))
+    base = ("recommend", write(*near_and_far(market)), "--market", market, "--model", "prior", "--at", market_end)
+    one = run(*base, "--policy", policy, "--json")
+    assert one.exit_code == 0, one.stderr
+    near = [row for row in json.loads(one.stdout)["rows"] if row["account_id"] == "near"]
+    assert "hedge" in {row["kind"] for row in near}
+    desk = run(*base, "--policy", policy, "--desk")
+    assert desk.exit_code == 0, desk.stderr
+    assert "Trades inside accounts" in desk.stdout
+    words = " ".join(desk.stdout.split())
+    assert "as a hedge" in words
+    assert "joint paths the mean loss of the desk goes from" in words
 
 
 def test_a_desk_writes_json_only(run: Run, write: Write, market: Path, market_end: str, tmp_path: Path) -> None:

@@ -240,3 +240,41 @@ def test_book_and_state_must_share_their_assets(prior: PriorModel, market: Marke
     held = book(account([position()]), assets=("BTC",))
     with pytest.raises(InputError, match=r"book\.assets"):
         prior.probability(held, market.close[:, -1], prior.state(market, market.end), np.ones(1))
+
+
+@pytest.mark.parametrize("name", ["one", "pair", "isolated", "coins"])
+def test_breaches_by_path_are_what_the_prior_counts(prior: PriorModel, market: MarketPanel, name: str) -> None:
+    price = market.close[:, -1]
+    legs = {
+        "one": [position(SYMBOLS[0], 1.0, price[0])],
+        "pair": [position(SYMBOLS[0], 1.0, price[0]), position(SYMBOLS[1], -0.8 * price[0] / price[1], price[1])],
+        "isolated": [
+            position(SYMBOLS[k], 1.0, price[k], margin_mode="isolated", isolated_margin=0.06 * price[k]) for k in (0, 2)
+        ],
+        "coins": [position(SYMBOLS[1], 1.0, price[1])],
+    }[name]
+    size = sum(abs(leg.quantity) * leg.entry_price for leg in legs)
+    held = book(
+        account(legs, cash=0.06 * size, collateral=[("SOL", 0.02 * size / price[2])] if name == "coins" else [])
+    )
+    state, factor = prior.state(market, market.end), np.array([[held.arrays.account_call_factor[0], 1.0]])
+    first = prior.breaches(held, price, state, factor)
+    assert first.shape == (1, 2, len(state.scenarios.low))
+    assert np.all(first[:, 0] <= first[:, 1])  # a liquidation is never before the call
+    shares = np.array([[(first[0, level] < hours).mean() for hours in (1, 4, 24, 72)] for level in (0, 1)])
+    exact = prior.probability(held, price, state, factor)[0]
+    assert 0.0 < shares[0, 3] < 1.0
+    tolerance = 0.005 if name in ("pair", "isolated", "coins") else 0.08  # one price is looked up in a table of its own
+    assert shares == pytest.approx(exact, abs=tolerance)
+
+
+def test_all_accounts_see_the_same_paths(prior: PriorModel, market: MarketPanel) -> None:
+    price = market.close[:, -1]
+    long, short = (
+        account([position(SYMBOLS[0], side, price[0])], cash=0.05 * price[0], account_id=str(side))
+        for side in (1.0, -1.0)
+    )
+    first = prior.breaches(book(long, long, short), price, prior.state(market, market.end), np.full((3, 1), 1.25))
+    assert np.array_equal(first[0], first[1])
+    both = (first[0] < 72) & (first[2] < 72)
+    assert both.mean() < min((first[0] < 72).mean(), (first[2] < 72).mean())  # rarely called on the same path

@@ -92,8 +92,23 @@ def test_a_desk_is_planned_together(client: Client, risky: dict[str, Any]) -> No
     assert {t["account_id"] for t in plan["transfers"]} == {"a", "b"}
     assert all(o["p_after"][2] <= 0.01 for o in plan["accounts"])
     assert plan["certificate"]["worsened"] == []
+    assert (plan["objective"], plan["trades"]) == ("expected", [])
+    assert plan["risk_after"]["cvar95_usd"] < plan["risk_before"]["cvar95_usd"]
     rows = client.post("/v1/predictions", {"accounts": plan["accounts_after"]}).json()["predictions"]
     assert [r["rows"][2]["p_call"] for r in rows] == pytest.approx([o["p_after"][2] for o in plan["accounts"]])
+
+
+def test_accounts_are_hedged_where_the_policy_has_a_rule_for_it(client: Client, risky: dict[str, Any]) -> None:
+    hedge = {"name": "future", "symbol": "BTC/USDT:USDT-301227", "fee_rate": 0.0004}
+    policy = {"hedges": [hedge], "reduce": False, "limits": {"risk_measure": "cvar90"}}
+    (found,) = client.post(PATH, {"account": risky, "policy": policy}).json()["recommendations"]
+    action = next(p["actions"][0] for p in found["plans"] if p["actions"][0]["kind"] == "hedge")
+    assert action["quantity"] * risky["positions"][0]["quantity"] < 0
+    plan = client.post(PATH, {"accounts": [risky], "policy": _desk_policy(1.0) | policy, "desk": True}).json()["plan"]
+    assert (plan["status"], plan["objective"]) == ("act", "cvar90")
+    assert [trade["kind"] for trade in plan["trades"]] == ["hedge"]
+    wrong = {"hedges": [hedge | {"symbol": "BTC/USDT"}]}
+    assert client.post(PATH, {"account": risky, "policy": wrong}).json()["field"] == "policy.hedges[0].symbol"
 
 
 def test_a_desk_shares_its_inventory(client: Client, risky: dict[str, Any]) -> None:
