@@ -24,10 +24,10 @@ from models.rebalance.joint.plan import DeskPlan, FrontPoint
 from models.rebalance.joint.pockets import named
 from models.rebalance.joint.probe import money_move
 from models.rebalance.joint.problem import DeskProblem, score
-from models.rebalance.joint.risk import risk_of, tail_loss, with_risk
+from models.rebalance.joint.risk import risk_of, tail_of, with_risk
 from models.rebalance.joint.solve import Solution, solve
 from models.rebalance.joint.survey import LEAST_QUALITY, giving_pockets, needy_pockets, qualities, standing
-from models.rebalance.joint.tails import Scenarios
+from models.rebalance.joint.tails import Scenarios, Tail
 from models.rebalance.joint.telling import tell, tell_nothing
 from models.rebalance.joint.telling_own import with_own
 from models.rebalance.joint.trades import trade_links
@@ -46,6 +46,8 @@ _STEP = 1.01
 _DUST = 0.1
 _RESOLVED = 1e-3
 """Differences of P that a prior of some two thousand paths can tell."""
+_NEAR = 0.01
+"""Distance to the least cost and tail of the relaxation that is good enough."""
 _FIRST = 0.6
 """Share of the time left that one solution may take: others may have to follow."""
 _LEVELS_CALL = STATES.index("call")
@@ -129,10 +131,13 @@ class Course:
         By how much each need is raised.
     closed : ndarray of bool, shape (R,)
         Links that take no part.
+    least : ndarray, shape (n,), optional
+        Equity that is added at least, beside the needs: that of the relaxation, where its tail is the smaller one.
     """
 
     scale: FloatArray
     closed: BoolArray
+    least: FloatArray | None = None
 
 
 class DeskRun:
@@ -176,6 +181,7 @@ class DeskRun:
         self.age = {} if age_minutes is None else dict(zip(assets, age_minutes.tolist(), strict=True))
         self.refused: list[Refusal] = []
         self.links: list[Link] = []
+        self.tail: Tail | None = None
         if len(self.needy):
             self._measure()
 
@@ -196,8 +202,8 @@ class DeskRun:
         self.weak = np.array([quality.get(pair, 1.0) < LEAST_QUALITY for pair in pairs], np.bool_)
         self.late = np.array([x.late for x in self.network.links], np.bool_)
         if self.scenarios is not None and self.policy.limits.risk_measure != "expected":
-            curves = replace(self.worth.curves, loss=tail_loss(self, self.scenarios))
-            self.worth = replace(self.worth, curves=curves)
+            self.tail = tail_of(self, self.scenarios)
+            self.worth = replace(self.worth, curves=replace(self.worth.curves, loss=self.tail.loss))
             self.network = self._arcs(quality)
 
     def _arcs(self, quality: Mapping[tuple[int, int, str], float]) -> Network:
@@ -242,6 +248,8 @@ class DeskRun:
         short = found.short > 0
         if short.any() and self._open_late(course, short):
             found = self._solve(self.problem(course), end, time_limit, gap)
+        if self.tail is not None and time_limit > 0 and not found.short.any():
+            found = self._smaller_tail(self.tail, course, found, end, time_limit, gap)
         amount = found.amount
         for turn in range(_REPAIRS):
             after = accounts_after(self.accounts, self.network, amount)
@@ -266,7 +274,8 @@ class DeskRun:
         course = course or Course(np.ones(len(self.worth.pockets)), self.weak | self.late)
         worth, arcs = self.worth, self.network.arcs
         need = np.where(worth.reached > 0, worth.curves.need, np.minimum(worth.curves.need, 0.0))
-        curves = replace(worth.curves, need=need * np.where(need > 0, course.scale, 1.0))
+        need = need * np.where(need > 0, course.scale, 1.0)
+        curves = replace(worth.curves, need=need if course.least is None else np.maximum(need, course.least))
         arcs = replace(arcs, most=np.where(course.closed, 0.0, arcs.most))
         limits = self.policy.limits
         names = named(worth.pockets, self.accounts)
@@ -276,6 +285,22 @@ class DeskRun:
     def _solve(self, problem: DeskProblem, end: float, time_limit: float, gap: float) -> Solution:
         left = max(_FIRST * (end - time.monotonic()), 0.02 * time_limit) if time_limit > 0 else 0.0
         return solve(problem, left, gap)
+
+    def _smaller_tail(
+        self, tail: Tail, course: Course, found: Solution, end: float, time_limit: float, gap: float
+    ) -> Solution:
+        """Plan with no less than the relaxation adds, where that leaves a smaller cost and tail."""
+        problem = self.problem(course)
+        cost = tail.cost(problem, found.amount)
+        if cost <= tail.least * (1.0 + max(gap, _NEAR)):
+            return found
+        needy = np.arange(len(tail.added)) < self.worth.count
+        raised = replace(course, least=np.where(needy, tail.added * (1.0 - 1e-9), -np.inf))
+        again = self._solve(self.problem(raised), end, time_limit, gap)
+        if again.short.any() or tail.cost(problem, again.amount) >= cost:
+            return found
+        course.least = raised.least
+        return replace(again, bound=found.bound)
 
     def _open_late(self, course: Course, short: BoolArray) -> bool:
         """Open the transfers that may come too late to accounts that nothing else can save; whether there are any."""
@@ -317,7 +342,7 @@ class DeskRun:
 
     def _amend(self, course: Course, amount: FloatArray, seen: Evaluation, worse: set[int]) -> IntArray:
         """Learn from what the predictor says of the plan; places of the accounts to plan anew."""
-        problem, again = self.problem(course), []
+        problem, again = self.problem(replace(course, least=None)), []
         added, owner = problem.added(amount), self.worth.owner
         met = added >= problem.curves.need * (1 - 1e-6)
         for k, row in enumerate(owner.tolist()):

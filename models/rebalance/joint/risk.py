@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from models.account import Account
 from models.rebalance.joint.plan import DeskPlan, Objective, Risk
-from models.rebalance.joint.tails import TAILS, Scenarios, joint_loss, path_losses, tail_mean
+from models.rebalance.joint.tails import TAILS, Scenarios, Tail, joint_tail, path_losses, tail_mean
 from models.rebalance.joint.wording import risk_sentence
 from models.typing import FloatArray
 
 if TYPE_CHECKING:
     from models.rebalance.joint.recommend import DeskRun
 
-__all__ = ["risk_of", "tail_loss", "with_risk"]
+__all__ = ["risk_of", "tail_of", "with_risk"]
 
 
 def risk_of(run: DeskRun, accounts: Sequence[Account]) -> Risk | None:
@@ -37,16 +37,12 @@ def risk_of(run: DeskRun, accounts: Sequence[Account]) -> Risk | None:
     """
     if run.scenarios is None:
         return None
-    rows = np.flatnonzero([own is not None for own in run.weights])
-    part = [accounts[i] for i in rows.tolist()]
-    dollar = np.array([own.quotes.dollar(own.account.currency) for own in run.weights if own is not None])
-    limits = run.policy.limits
-    loss = path_losses(part, rows, dollar, run.evaluate, run.scenarios, run.target, limits).sum(axis=0)
+    loss = _loss(run, accounts)
     return Risk(len(loss), *(tail_mean(loss, TAILS[name]) for name in ("expected", "cvar90", "cvar95")))
 
 
-def tail_loss(run: DeskRun, scenarios: Scenarios) -> FloatArray:
-    """Give curves whose sum stands for the CVaR of the desk.
+def tail_of(run: DeskRun, scenarios: Scenarios) -> Tail:
+    """Minimise the CVaR of the desk on the linear relaxation.
 
     Parameters
     ----------
@@ -57,15 +53,28 @@ def tail_loss(run: DeskRun, scenarios: Scenarios) -> FloatArray:
 
     Returns
     -------
-    ndarray, shape (m, J)
-        Loss of each pocket at the points of its curve, dollars.
+    Tail
+        Its curves stand for the CVaR in the plan in whole numbers.
     """
     worth, limits = run.worth, run.policy.limits
     rows, points = np.repeat(worth.owner, worth.amount.shape[1]), worth.amount.shape[1]
     dollar = np.repeat(worth.probe.dollar, points)
     candidates = worth.probe.candidates(worth.amount)
     losses = path_losses(candidates, rows, dollar, run.evaluate, scenarios, run.target, limits)
-    return joint_loss(run.problem(), losses.reshape(len(worth.pockets), points, -1), TAILS[limits.risk_measure])
+    others = _loss(run, run.accounts, set(worth.owner.tolist()))
+    share = TAILS[limits.risk_measure]
+    return joint_tail(run.problem(), losses.reshape(len(worth.pockets), points, -1), share, others)
+
+
+def _loss(run: DeskRun, accounts: Sequence[Account], left_out: Collection[int] = ()) -> FloatArray:
+    """Loss of the accounts that could be computed on each path, dollars."""
+    assert run.scenarios is not None
+    rows = np.array([i for i, own in enumerate(run.weights) if own is not None and i not in left_out], np.int64)
+    part = [accounts[i] for i in rows.tolist()]
+    own = [run.weights[i] for i in rows.tolist()]
+    dollar = np.array([w.quotes.dollar(w.account.currency) for w in own if w is not None])
+    asked = run.evaluate, run.scenarios, run.target, run.policy.limits
+    return np.asarray(path_losses(part, rows, dollar, *asked).sum(axis=0), np.float64)
 
 
 def with_risk(run: DeskRun, plan: DeskPlan) -> DeskPlan:

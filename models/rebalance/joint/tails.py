@@ -14,6 +14,7 @@ J. Mayer, "Computational aspects of minimizing conditional value-at-risk", Compu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from models.rebalance.limits import RiskLimits
 from models.rebalance.target import Target
 from models.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["TAILS", "Scenarios", "joint_loss", "path_losses", "tail_mean", "tail_weights"]
+__all__ = ["TAILS", "Scenarios", "Tail", "joint_tail", "path_losses", "tail_mean", "tail_weights"]
 
 Scenarios = Callable[[Book, int], BoolArray]
 """Calls and liquidations of a book by a horizon (column) on common paths, shape (n, 2, S)."""
@@ -141,8 +142,42 @@ def tail_mean(loss: FloatArray, tail: float) -> float:
     return float(tail_weights(loss, tail) @ loss)
 
 
-def joint_loss(problem: DeskProblem, losses: FloatArray, tail: float) -> FloatArray:
-    """Give the curves whose sum, minimised with the cost of what is sent, minimises the CVaR of the desk.
+@dataclass(frozen=True, slots=True, eq=False)
+class Tail:
+    """The optimum of the linear relaxation, and what it was found on.
+
+    Parameters
+    ----------
+    loss : ndarray, shape (n, J)
+        Loss of each account under the weights of the tail, made convex from below: for no plan is the sum more than the
+        CVaR of the losses, less what the others lose.
+    added : ndarray, shape (n,)
+        Added equity at the optimum.
+    least : float
+        Cost and CVaR there, dollars.
+    losses : ndarray, shape (n, J, S)
+        Loss of each account at each point on each path, dollars.
+    others : ndarray, shape (S,)
+        Loss of accounts that take no part.
+    share : float
+        Share of the worst paths.
+    """
+
+    loss: FloatArray
+    added: FloatArray
+    least: float
+    losses: FloatArray
+    others: FloatArray
+    share: float
+
+    def cost(self, problem: DeskProblem, amount: FloatArray) -> float:
+        """Dollars of what is sent, and CVaR of the desk with it, between the points of the curves."""
+        total = _total(problem, self.losses, problem.added(amount)) + self.others
+        return float(problem.arcs.transfer_cost(amount).sum()) + tail_mean(total, self.share)
+
+
+def joint_tail(problem: DeskProblem, losses: FloatArray, share: float, others: FloatArray) -> Tail:
+    """Minimise the cost and the CVaR of a desk on the linear relaxation.
 
     Parameters
     ----------
@@ -150,32 +185,33 @@ def joint_loss(problem: DeskProblem, losses: FloatArray, tail: float) -> FloatAr
         The desk; its own loss curves take no part.
     losses : ndarray, shape (n, J, S)
         Loss of each account at each point of its curve on each path, dollars.
-    tail : float
+    share : float
         Share of the worst paths, in (0, 1].
+    others : ndarray, shape (S,)
+        Loss of accounts that take no part: it moves the tail.
 
     Returns
     -------
-    ndarray, shape (n, J)
-        Loss under the weights of the tail at the optimum of the linear relaxation, made convex from below: for no
-        plan is the sum more than the CVaR of the losses so interpolated.
+    Tail
+        The optimum; where not all needs can be met, that without needs.
     """
-    n, _, size = losses.shape
+    size = losses.shape[2]
     weights = [np.full(size, 1.0 / size)]
     curves = [_curves(problem, losses, weights[0])]
-    mix = np.ones(1)
-    for _ in range(_CUTS if n else 0):
-        found = _master(problem, curves)
+    mix, added, least = np.ones(1), problem.curves.value[:, 0], -np.inf
+    for _ in range(_CUTS if len(losses) else 0):
+        found = _master(problem, curves, [float(w @ others) for w in weights])
         if found is None:
             break
-        added, theta, mix = found
-        new = tail_weights(_total(problem, losses, added), tail)
+        added, theta, mix, least = found
+        new = tail_weights(_total(problem, losses, added) + others, share)
         curve = _curves(problem, losses, new)
-        if _at(problem, curve, added) <= theta * (1 + _CLOSE) + 1e-9:
+        if _at(problem, curve, added) + float(new @ others) <= theta * (1 + _CLOSE) + 1e-9:
             break
         weights.append(new)
         curves.append(curve)
-    mixed = np.sum([share * w for share, w in zip(mix, weights, strict=False)], axis=0)
-    return _curves(problem, losses, mixed / mixed.sum())
+    mixed = np.sum([part * w for part, w in zip(mix, weights, strict=False)], axis=0)
+    return Tail(_curves(problem, losses, mixed / mixed.sum()), added, least, losses, others, share)
 
 
 def _curves(problem: DeskProblem, losses: FloatArray, weights: FloatArray) -> FloatArray:
@@ -199,16 +235,20 @@ def _at(problem: DeskProblem, curve: FloatArray, added: FloatArray) -> float:
     return float(sum(np.interp(x, value, loss) for x, value, loss in pairs))
 
 
-def _master(problem: DeskProblem, curves: Sequence[FloatArray]) -> tuple[FloatArray, float, FloatArray] | None:
-    """Added equity at the lowest cost and largest loss under any of the weights, that loss, and how the weights mix."""
+def _master(
+    problem: DeskProblem, curves: Sequence[FloatArray], others: Sequence[float]
+) -> tuple[FloatArray, float, FloatArray, float] | None:
+    """Added equity at the lowest cost and largest loss under any weights, that loss, their mix, and both in all."""
     for asked in (problem, problem.with_need(problem.curves.value[:, 0])):  # without needs where not all can be met
-        found = _solved_master(asked, curves)
+        found = _solved_master(asked, curves, others)
         if found is not None:
             return found
     return None
 
 
-def _solved_master(problem: DeskProblem, curves: Sequence[FloatArray]) -> tuple[FloatArray, float, FloatArray] | None:
+def _solved_master(
+    problem: DeskProblem, curves: Sequence[FloatArray], others: Sequence[float]
+) -> tuple[FloatArray, float, FloatArray, float] | None:
     program = build_program(problem, whole=False)
     first, end = program.column["equity"], program.column["short"]
     cost, count = program.cost.copy(), len(program.cost)
@@ -222,7 +262,7 @@ def _solved_master(problem: DeskProblem, curves: Sequence[FloatArray]) -> tuple[
     rows: Any = hstack([program.matrix.tocsr(), csr_array((program.matrix.shape[0], 1))], format="csr")
     upper, lower = np.flatnonzero(np.isfinite(program.row_high)), np.flatnonzero(np.isfinite(program.row_low))
     a = vstack([csr_array(cut), rows[upper], -rows[lower]])
-    level = np.array([c[:, 0].sum() for c in curves])
+    level = np.array([c[:, 0].sum() + more for c, more in zip(curves, others, strict=True)])
     b = np.concatenate([-level, program.row_high[upper], -program.row_low[lower]])
     bounds = np.column_stack([np.append(program.low, 0.0), np.append(program.high, np.inf)])
     found = linprog(np.append(cost, 1.0), A_ub=a, b_ub=b, bounds=bounds, method="highs")
@@ -230,4 +270,5 @@ def _solved_master(problem: DeskProblem, curves: Sequence[FloatArray]) -> tuple[
         return None
     used = found.x[first:end].reshape(width.shape).sum(axis=1)
     mix = np.maximum(-found.ineqlin.marginals[: len(curves)], 0.0)
-    return problem.curves.value[:, 0] + used, float(found.x[count]), mix if mix.sum() > 0 else np.ones(len(curves))
+    mix = mix if mix.sum() > 0 else np.ones(len(curves))
+    return problem.curves.value[:, 0] + used, float(found.x[count]), mix, float(found.fun)

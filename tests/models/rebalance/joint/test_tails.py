@@ -16,7 +16,7 @@ from models.margin.levels import margin_levels
 from models.rebalance.joint.problem import Arcs, Curves, DeskProblem, Pools, Slots
 from models.rebalance.joint.recommend import DeskRun, recommend_desk
 from models.rebalance.joint.solve import solve
-from models.rebalance.joint.tails import joint_loss, tail_mean, tail_weights
+from models.rebalance.joint.tails import joint_tail, tail_mean, tail_weights
 from models.typing import BoolArray, FloatArray
 from tests.models.rebalance.joint.policies import risky, wallet_policy
 from tests.models.rebalance.toy import ASSETS, PRICES, SIGMA, toy_predict
@@ -49,7 +49,9 @@ def desk(n: int, inventory: float, rate: FloatArray) -> DeskProblem:
     return DeskProblem(arcs, pools, slots, curves, tuple(map(str, range(n))))
 
 
-def rockafellar_uryasev(problem: DeskProblem, slope: FloatArray, level: FloatArray, tail: float) -> float:
+def rockafellar_uryasev(
+    problem: DeskProblem, slope: FloatArray, level: FloatArray, others: FloatArray, tail: float
+) -> float:
     """Return the least cost plus CVaR, written out: eta, an excess by path, and losses ``max(level - slope x, 0)``."""
     n, size = level.shape
     columns = n + 1 + size + n * size  # x, eta, excess, loss of each account on each path
@@ -66,7 +68,7 @@ def rockafellar_uryasev(problem: DeskProblem, slope: FloatArray, level: FloatArr
             rows.append(row)
             right.append(-level[i, s])
         rows.append(excess)
-        right.append(0.0)
+        right.append(-float(others[s]))
     bounds = [(0, 200)] * n + [(None, None)] + [(0, None)] * (columns - n - 1)
     return float(linprog(cost, A_ub=np.array(rows), b_ub=right, bounds=bounds).fun)
 
@@ -79,14 +81,20 @@ def test_cuts_find_the_optimum_of_the_linear_programme_over_all_paths(seed: int)
     knots = rng.choice(POINTS[1:], (n, size)) * (rng.random((n, size)) < 0.4)  # each path asks for that much equity
     slope = rng.uniform(0.2, 3.0, (n, size))
     losses = slope[:, None, :] * np.maximum(knots[:, None, :] - POINTS[None, :, None], 0.0)
-    curves = joint_loss(problem, losses, tail)
-    found = solve(replace(problem, curves=replace(problem.curves, loss=curves)), 10.0, 1e-7)
-    added = problem.added(found.amount)
-    total = sum(np.array([np.interp(added[i], POINTS, losses[i, :, s]) for s in range(size)]) for i in range(n))
-    best = rockafellar_uryasev(problem, slope, slope * knots, tail)
-    assert found.cost <= best * (1 + 2e-3) + 1e-6  # a lower bound, as no weights give more than the CVaR
-    assert found.cost >= best * (1 - 5e-3) - 1e-6
-    assert found.transfers + tail_mean(total, tail) >= best - 1e-6
+    others = rng.uniform(0.0, 300.0, size) * (rng.random(size) < 0.3) * (seed % 2)
+    found = joint_tail(problem, losses, tail, others)
+    best = rockafellar_uryasev(problem, slope, slope * knots, others, tail)
+    assert found.least == pytest.approx(best, rel=2e-3, abs=1e-6)
+    weighed = replace(problem, curves=replace(problem.curves, loss=found.loss))
+    raised = solve(weighed.with_need(found.added), 10.0, 1e-7)
+    total = sum(np.array([np.interp(raised.amount[i], POINTS, losses[i, :, s]) for s in range(size)]) for i in range(n))
+    true = raised.transfers + tail_mean(total + others, tail)
+    assert found.cost(problem, raised.amount) == pytest.approx(true)
+    assert best - 1e-6 <= true <= best * (1 + 5e-3) + 1e-6
+    plain = solve(weighed, 10.0, 1e-7)  # a bound, as no weights give more than the CVaR
+    if not others.any():
+        assert plain.cost <= best * (1 + 2e-3) + 1e-6
+    assert found.cost(problem, plain.amount) >= best - 1e-6
 
 
 def paths(size: int = 160, seed: int = 0, own: float = 0.6) -> Any:
