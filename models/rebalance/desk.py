@@ -135,7 +135,8 @@ class Desk:
     def _trades(self) -> tuple[list[Search], list[_Refused]]:
         """Swaps and hedges of the accounts over the target."""
         over = [i for i, own in enumerate(self.weights) if own is not None and self.over(i)]
-        if not over or not (self.policy.swaps or self.policy.hedges):
+        wanted = self.kinds is None or bool(self.kinds & set(TRADES))
+        if not over or not wanted or not (self.policy.swaps or self.policy.hedges):
             return [], []
         rows = np.array(over, np.int64)
         accounts, weights = [self.accounts[i] for i in over], [own for i in over if (own := self.weights[i])]

@@ -123,7 +123,8 @@ def _hedge(account: Account, move: Move, amount: float) -> Account:
     trade = move.trade
     assert trade is not None
     account = _receive(account, trade.into, trade.rate, trade.owed, -move.fee(amount) / trade.rate)
-    index = next((i for i, p in enumerate(account.positions) if p.symbol == move.symbol), -1)
+    mine = [i for i, p in enumerate(account.positions) if p.symbol == move.symbol and p.margin_mode == "cross"]
+    index = mine[0] if mine else -1
     if index < 0:
         assert move.symbol is not None
         new = Position(symbol=move.symbol, quantity=trade.side * amount, entry_price=trade.entry)

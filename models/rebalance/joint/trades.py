@@ -76,7 +76,7 @@ def trade_links(
     inner = [pocket.account for pocket in part]
     found, refused = trading_moves(inner, [pocket.weights for pocket in part], rows, policy, evaluate)
     words = [Refusal(_rule(move), inner[i].account_id, move.asset, reason) for i, move, reason in refused]
-    old = [_stale(part[i], move, age) for i, move in found]
+    old = [_refusal(part[i], accounts[part[i].row], move, age) for i, move in found]
     words += [
         Refusal(_rule(m), inner[i].account_id, m.asset, text) for (i, m), text in zip(found, old, strict=True) if text
     ]
@@ -98,9 +98,11 @@ def _rule(move: Move) -> str:
     return "" if move.trade is None else move.trade.rule
 
 
-def _stale(pocket: Pocket, move: Move, age: Mapping[str, float]) -> str:
-    """Why a trade cannot rest on the prices there are; empty where it can."""
+def _refusal(pocket: Pocket, account: Account, move: Move, age: Mapping[str, float]) -> str:
+    """Why a trade cannot be made: beside an isolated position of its symbol, or on old prices; empty where it can."""
     assert move.trade is not None
+    if any(p.symbol == move.symbol and p.margin_mode == "isolated" for p in account.positions):
+        return f"{move.symbol} of {account.account_id} has isolated margin: the cross wallet cannot be hedged with it."
     names = (move.asset, move.trade.into)
     late = [name for name in names if age.get(name, 0.0) > pocket.weights.rules.stale_after_minutes]
     return f"The price of {late[0]} is {age[late[0]]:.0f} minutes old." if late else ""

@@ -302,6 +302,18 @@ def test_the_cross_wallet_beside_isolated_positions_is_fed_and_feeds() -> None:
     assert held(fed.accounts_after[0], "USDT") == pytest.approx(9_000.0 - sum(t.amount for t in fed.transfers))
 
 
+def test_the_cross_wallet_is_not_hedged_with_what_has_isolated_margin() -> None:
+    legs = [position(quantity=1.0), position(HEDGE["symbol"], -0.5, margin_mode="isolated", isolated_margin=9_000.0)]
+    mixed = msgspec.structs.replace(isolated(cash=2_300.0), positions=tuple(legs))
+    plan = plan_of([mixed], trading(5_000.0))
+    assert plan.status == "act"
+    assert plan.trades == ()
+    assert any("has isolated margin" in r.reason for r in plan.refused)
+    other = plan_of([mixed], trading(0.0, hedges=[{**HEDGE, "symbol": "BTC/USDT:USDT-250926"}]))
+    assert [t.symbol for t in other.trades] == ["BTC/USDT:USDT-250926"]
+    assert other.accounts_after[0].positions[1] == legs[1]
+
+
 def test_what_lacks_is_told_by_position() -> None:
     plan = plan_of([isolated(), rich()], trading(500.0, swaps=[], hedges=[]))
     assert plan.status == "cannot_reach"
