@@ -175,6 +175,7 @@ def _bars(whole: MarketPanel, first: int) -> Iterator[tuple[str, list[dict[str, 
 def _server(address: str, root: Path, bundle: Path, leak: float) -> Iterator[tuple[int, int]]:
     port = _free_port()
     environ = os.environ | {
+        "MALLOC_ARENA_MAX": "2",  # as deploy/ has it
         "MARGINCAST_DATABASE": address,
         "MARGINCAST_MARKET": str(root / "market"),
         "MARGINCAST_MODEL": str(bundle),

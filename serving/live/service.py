@@ -1,4 +1,4 @@
-"""What one process does live: bars in, a new market, every shard scored on it."""
+"""What one process does live: every shard scored on each new market, and what follows from it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,19 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, select
 
-from features.forecast import moment_at
 from features.sources.exchange import open_exchange
 from models.errors import MargincastError
-from models.market import MarketPanel
-from models.typing import DAY_NS
 from serving.accounts.changes import Change
-from serving.engine import Engine
-from serving.live.bars import Bar, BarReport, BarRules
 from serving.live.events import EventHub
-from serving.live.feed import bars_after, bars_now, store_bars
-from serving.live.market import LiveMarket, Published
+from serving.live.following import Following
 from serving.live.poll import Poller
 from serving.live.scoring import Outcome, Scored, Scorer, View
 from serving.live.silence import tell_silence
 from serving.live.webhooks import Deliverer, Targets
 from serving.live.webhooks.deliver import Backoff
-from serving.model_source import Model
 from serving.store import Store
 from serving.store.tables import shards, tenants
 
@@ -40,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Live", "Spread"]
 
 _log = logging.getLogger("margincast.serving.live")
-_SECOND = 1_000_000_000
 _SILENCE_SECONDS = 10.0
 
 
@@ -55,7 +46,7 @@ class Spread(Protocol):
         """Hand the jobs over; False where that is not possible now and they must be done here."""
 
 
-class Live:
+class Live(Following):
     """The live part of one process.
 
     Parameters
@@ -72,19 +63,13 @@ class Live:
     """
 
     def __init__(self, runtime: Runtime, store: Store) -> None:
-        self.runtime = runtime
-        self.store = store
+        super().__init__(runtime, store)
         self.scorer = Scorer(store, runtime.policy if runtime.settings.policy else None)
-        self.view: View | None = None
         self.spread: Spread | None = None
-        self.lock = threading.RLock()
-        self._market: LiveMarket | None = None
-        self._built: WeakKeyDictionary[Engine, LiveMarket] = WeakKeyDictionary()
         self._scored: View | None = None
         self._handed: View | None = None
         self._handed_at = 0.0
         self._stream: Stream | None = None
-        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._pool = ThreadPoolExecutor(runtime.settings.threads, "margincast-round")
         self._after: list[Callable[[], None]] = []
@@ -131,26 +116,6 @@ class Live:
         self.after_round(self._stream.nudge)
         self._stream.start()
 
-    def poll(self, poller: Poller) -> int:
-        """Ask an exchange for the bars that closed since.
-
-        Parameters
-        ----------
-        poller : Poller
-            Who asks.
-
-        Returns
-        -------
-        int
-            How many bars were new; 0 while there is no market.
-        """
-        with self.lock:
-            if self._market is None:
-                return 0
-            newest, panel = self._market.newest_close(), self.runtime.engine.panel
-        sources = dict(zip(panel.assets, panel.source, strict=True))
-        return poller.poll(newest, sources, panel.step, self.runtime.clock())
-
     def watch_silence(self) -> int:
         """Tell desks that the market is silent, or no longer; how many were told something."""
         limit, view = self.runtime.settings.silence_minutes, self.view
@@ -182,106 +147,6 @@ class Live:
     def after_round(self, hook: Callable[[], None]) -> None:
         """Call something after every scoring that may have told something."""
         self._after.append(hook)
-
-    def build(self, panel: MarketPanel, model: Model) -> Engine:
-        """Make an engine on the files and all bars of the store; it is not in use yet.
-
-        Parameters
-        ----------
-        panel : MarketPanel
-            The files.
-        model : Model
-            The model.
-
-        Returns
-        -------
-        Engine
-            For `serving.runtime.Runtime.use`.
-        """
-        settings = self.runtime.settings
-        length = settings.history_days * DAY_NS // panel.step
-        market = LiveMarket(panel, length, int(settings.grace_seconds * _SECOND))
-        market.put(self.store.query(lambda c: bars_now(c, panel.end - length * panel.step)))
-        market.publish(self.runtime.clock())
-        shown = market.now_shown()
-        engine = Engine(shown.panel, model, self.runtime.clock, settings.clock_skew_seconds, settings.fallback)
-        self._built[engine] = market
-        return engine
-
-    def adopt(self, engine: Engine) -> None:
-        """Follow the market of an engine that is in use now."""
-        with self.lock:
-            market = self._built.pop(engine, None)
-            if market is not None:
-                self._market = market
-            if self._market is not None:
-                self.view = View(engine.newest, self._market.shown_seq, engine.model.version)
-        self._wake.set()
-
-    def ingest(self, bars: Sequence[Bar], source: str) -> BarReport:
-        """Check and store bars; what is counted is committed.
-
-        Parameters
-        ----------
-        bars : sequence of Bar
-            As they came.
-        source : str
-            Where they came from.
-
-        Returns
-        -------
-        BarReport
-            What became of them.
-
-        Raises
-        ------
-        ProblemError
-            503 while there is no market.
-        StoreError
-            If the database cannot take them; nothing is kept then.
-        """
-        panel, now, settings = self.runtime.engine.panel, self.runtime.clock(), self.runtime.settings
-        latest = now + int(settings.clock_skew_seconds * _SECOND)
-        rules = BarRules(dict(zip(panel.assets, panel.source, strict=True)), panel.step, latest)
-        good, failures = rules.check(bars)
-        outcomes: list[str] = []
-        newest = panel.end
-        if good:
-            outcomes, _ = self.store.run(
-                lambda c: store_bars(self.store, c, good, self._known, source, now), idempotent=True
-            )
-        late = sum(
-            one.open_ns + panel.step <= newest and outcome != "duplicate"
-            for one, outcome in zip(good, outcomes, strict=True)
-        )
-        counts = {what: outcomes.count(what) for what in ("accepted", "revised", "duplicate")}
-        for what, n in ({**counts, "late": late, "refused": len(failures)}).items():
-            self.runtime.metrics.bars.labels(source, what).inc(n)
-        self._wake.set()
-        return BarReport(**counts, late=late, failures=failures)
-
-    def catch_up(self, until: int = 0) -> bool:
-        """Take the bars that came since, from whichever process; swap in a new market where there is one.
-
-        Parameters
-        ----------
-        until : int
-            Bars that close at or before it wait for no others.
-
-        Returns
-        -------
-        bool
-            Whether there is a new market.
-        """
-        with self.lock:
-            market = self._market
-            if market is None:
-                return False
-            market.put(self.store.query(lambda c: bars_after(c, market.seq)))
-            shown = market.publish(self.runtime.clock(), until)
-            if shown is not None:
-                self.runtime.use(self._engine(shown))
-            return shown is not None
 
     def step(self) -> bool:
         """Catch up, and score every shard that has not been scored on this market.
@@ -421,23 +286,6 @@ class Live:
         """Pass on that something may have been told."""
         for hook in self._after:
             hook()
-
-    def age_minutes(self) -> dict[str, float]:
-        """Minutes since the close of the newest bar of each asset; empty while there is no market."""
-        with self.lock:
-            return {} if self._market is None else self._market.age_minutes(self.runtime.clock())
-
-    def _known(self, asset: str, open_ns: int) -> tuple[float, ...] | None:
-        with self.lock:
-            return None if self._market is None else self._market.get(asset, open_ns)
-
-    def _engine(self, shown: Published) -> Engine:
-        old, settings = self.runtime.engine, self.runtime.settings
-        prior, model = old.prior, old.model
-        known = (prior, model.predictor, settings.fallback, shown.features)
-        newest = moment_at(shown.panel, shown.panel.end, *known)
-        skew = settings.clock_skew_seconds
-        return Engine(shown.panel, model, self.runtime.clock, skew, settings.fallback, prior, newest)
 
     def _try(self, tenant: str, shard: int, view: View) -> bool:
         try:
