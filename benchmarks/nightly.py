@@ -3,6 +3,10 @@
 ``python -m benchmarks.nightly --market DATA`` runs ``training.retrain.retrain`` at every step of a year, as a scheduler
 would (each step sees only bars closed by then), and scores the accounts of the days after with three models: the first
 champion (never retrained), the newest challenger (always promoted), and the champion of the gate.
+
+A step that has ended is kept under ``--work/steps`` and not done again, so a run that was killed is taken up by the
+same command; other options need another folder. ``--steps N`` ends after the first N. Progress goes to stderr, the
+tables, in markdown, to stdout.
 """
 
 from __future__ import annotations
@@ -10,8 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +28,7 @@ from features.sources import load_panel
 from features.sources.times import iso
 from models.market import MarketPanel
 from models.predictor import MarginCallPredictor
-from models.typing import DAY_NS, HORIZONS, FloatArray
+from models.typing import DAY_NS, HORIZONS, FloatArray, IntArray
 from training.build import BuildSettings
 from training.dataset import Dataset
 from training.evaluate.bootstrap import skill
@@ -36,48 +43,100 @@ ASSETS = ("BTC", "ETH", "ADA", "LTC", "XRP")
 NAMES = ("never retrained", "always promoted", "gate")
 
 
-@dataclass(frozen=True, slots=True)
-class Night:
-    """What one step left."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What one step left: a line of the table, and the losses of the days after.
 
-    when: str
-    outcome: str
-    failed: tuple[str, ...]
-    gain: tuple[float, float, float] | None
-    models: tuple[MarginCallPredictor, ...]
+    Parameters
+    ----------
+    about : dict
+        night, outcome, gain, failed, first (folder of the first champion), seconds.
+    loss : ndarray, shape (3, m)
+        Of each model of `NAMES`.
+    when : ndarray of int64, shape (m,)
+        Instants.
+    """
+
+    about: dict[str, Any]
+    loss: FloatArray
+    when: IntArray
+
+    def line(self) -> str:
+        """Its line of the table."""
+        a = self.about
+        gain = "-" if a["gain"] is None else "{:+.2%} [{:+.2%}, {:+.2%}]".format(*a["gain"])
+        return f"| {a['night']} | {a['outcome']} | {gain} | {', '.join(a['failed']) or '-'} | {a['seconds']:.0f} |"
+
+    def keep(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, about=json.dumps(self.about), loss=self.loss, when=self.when)
+        part.replace(path)
+
+    @classmethod
+    def kept(cls, path: Path) -> Step:
+        """Read what `keep` wrote."""
+        with np.load(path) as found:
+            return cls(json.loads(str(found["about"])), found["loss"], found["when"])
 
 
-def nights(
+def steps(
     panel: MarketPanel, first: int, last: int, every: int, work: Path, settings: RetrainSettings
-) -> Iterator[Night]:
-    """Run every step, the bars up to it alone being known."""
-    registry = Registry(work / "mlruns")
-    never: MarginCallPredictor | None = None
+) -> Iterator[Step]:
+    """Run every step that has not ended yet, the bars up to it alone being known."""
+    never: str | None = None
     for now in range(first, last, every * DAY_NS):
-        known = panel.between(panel.start, now)
-        done = retrain(known, registry, work, settings, force=True)
-        if done.decision is None:
-            raise SystemExit(f"{iso(now)}: {done.outcome}")
-        newest = MarginCallPredictor.load(done.folder / "challenger")
-        champion = registry.load("champion")
-        never = never or champion
-        seen = done.summary["evidence"]["skill"]
-        gain = None if seen is None else (seen["value"], seen["low"], seen["high"])
-        failed = tuple(check.name for check in done.decision.checks if not check.passed)
-        yield Night(iso(now)[:10], done.outcome, failed, gain, (never, newest, champion))
+        path = work / "steps" / f"{iso(now)[:10]}.npz"
+        if path.is_file():
+            done = Step.kept(path)
+        else:
+            done = _step(panel, now, min(now + every * DAY_NS, last), work, settings, never)
+            done.keep(path)
+        never = done.about["first"]
+        yield done
+
+
+def _step(panel: MarketPanel, now: int, stop: int, work: Path, settings: RetrainSettings, never: str | None) -> Step:
+    began = time.perf_counter()
+    registry = Registry(work / "mlruns")
+    done = retrain(panel.between(panel.start, now), registry, work, settings, force=True)
+    if done.decision is None:
+        raise SystemExit(f"{iso(now)}: {done.outcome}")
+    champion = registry.fetch("champion")
+    first = never or str(champion)
+    models = [MarginCallPredictor.load(folder) for folder in (first, done.folder / "challenger", champion)]
+    rows = after(panel, models, now, stop, work, settings)
+    use = rows[0].usable & (rows[0].level == 0)[:, None]
+    loss = [
+        losses(model.predict(data.x, data.prior)[use], data.y[use].astype(np.float64))
+        for model, data in zip(models, rows, strict=True)
+    ]
+    seen = done.summary["evidence"]["skill"]
+    about = {
+        "night": iso(now)[:10],
+        "outcome": done.outcome,
+        "gain": None if seen is None else (seen["value"], seen["low"], seen["high"]),
+        "failed": [check.name for check in done.decision.checks if not check.passed],
+        "first": first,
+        "seconds": time.perf_counter() - began,
+    }
+    return Step(about, np.array(loss), np.repeat(rows[0].as_of[:, None], len(HORIZONS), axis=1)[use])
 
 
 def after(
-    panel: MarketPanel, night: Night, now: int, stop: int, work: Path, settings: RetrainSettings
-) -> list[Dataset]:
+    panel: MarketPanel, models: Sequence[MarginCallPredictor], now: int, stop: int, work: Path,
+    settings: RetrainSettings,
+) -> list[Dataset]:  # fmt: skip
     """Rows of the days after a step, as each of the three models sees them."""
     rows = {}
-    for model in night.models:
+    for model in models:
         key = model.prior.fitted_until
         if key not in rows:
             chunks = Chunks(work / "after", panel, model.prior, settings.train)
             rows[key] = chunks.rows(now, stop, settings.train.seed + 2, False)
-    return [rows[model.prior.fitted_until] for model in night.models]
+    return [rows[model.prior.fitted_until] for model in models]
 
 
 def main() -> None:
@@ -89,33 +148,39 @@ def main() -> None:
     parser.add_argument("--every-days", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("nightly"))
     parser.add_argument("--per-instant", type=int, default=16)
+    parser.add_argument("--steps", type=int, help="end after so many")
     parser.add_argument("--json", type=Path)
     told = parser.parse_args()
     panel = load_panel(told.market, assets=ASSETS)
     train = TrainSettings("binance-usdm", 900, told.per_instant, 7, build=BuildSettings(paths=1024), baselines=False)
     settings = RetrainSettings(train=train, window_days=1095, gate=Gate())
     first, last = to_ns(told.first), min(to_ns(told.last), panel.end - PURGE_NS)
-    loss: list[list[FloatArray]] = [[] for _ in NAMES]
-    when: list[Any] = []
-    table = []
-    for i, night in enumerate(nights(panel, first, last, told.every_days, told.work, settings)):
-        now = first + i * told.every_days * DAY_NS
-        rows = after(panel, night, now, min(now + told.every_days * DAY_NS, last), told.work, settings)
-        use = rows[0].usable & (rows[0].level == 0)[:, None]
-        for k, (model, data) in enumerate(zip(night.models, rows, strict=True)):
-            loss[k].append(losses(model.predict(data.x, data.prior)[use], data.y[use].astype(np.float64)))
-        when.append(np.repeat(rows[0].as_of[:, None], len(HORIZONS), axis=1)[use])
-        gain = "-" if night.gain is None else "{:+.2%} [{:+.2%}, {:+.2%}]".format(*night.gain)
-        table.append({"night": night.when, "outcome": night.outcome, "gain": gain, "failed": night.failed})
-        print(f"| {night.when} | {night.outcome} | {gain} | {', '.join(night.failed) or '-'} |", flush=True)
-    _close(loss, np.concatenate(when), table, told.json)
+    _same_options(told)
+    found: list[Step] = []
+    for step in islice(steps(panel, first, last, told.every_days, told.work, settings), told.steps):
+        found.append(step)
+        print(step.line(), file=sys.stderr, flush=True)
+    _close(found, told.json)
 
 
-def _close(loss: list[list[FloatArray]], when: Any, table: list[dict[str, Any]], path: Path | None) -> None:
-    whole = [np.concatenate(parts) for parts in loss]
-    kept = [row["outcome"] for row in table]
+def _same_options(told: argparse.Namespace) -> None:
+    """Refuse a folder whose steps were made with other options."""
+    options = {name: str(value) for name, value in vars(told).items() if name not in ("work", "json", "steps")}
+    path = told.work / "options.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != options:
+        raise SystemExit(f"--work {told.work}: expected the options of {path}; give another folder")
+    told.work.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(options) + "\n", encoding="utf-8")
+
+
+def _close(found: Sequence[Step], path: Path | None) -> None:
+    whole, when = np.concatenate([step.loss for step in found], axis=1), np.concatenate([step.when for step in found])
+    kept = [step.about["outcome"] for step in found]
+    print("| night | outcome | skill over the champion [95%] | checks failed | seconds |")
+    print("| --- | --- | --- | --- | ---: |")
+    print("\n".join(step.line() for step in found))
     done = f"{kept.count('promoted')} promoted, {kept.count('kept')} kept"
-    print(f"\n{len(table)} steps: {done}; {len(when):,} forecasts after them\n")
+    print(f"\n{len(found)} steps: {done}; {len(when):,} forecasts after them\n")
     print("| model | log loss | saved against never retraining [95%] |\n| --- | ---: | ---: |")
     for name, own in zip(NAMES, whole, strict=True):
         seen = skill(own, whole[0], when)
@@ -124,7 +189,8 @@ def _close(loss: list[list[FloatArray]], when: Any, table: list[dict[str, Any]],
     print(f"\ngate against always promoting: {seen.value:+.2%} [{100 * seen.low:+.2f}, {100 * seen.high:+.2f}]")
     if path is not None:
         losses_of = {name: float(own.mean()) for name, own in zip(NAMES, whole, strict=True)}
-        path.write_text(json.dumps({"steps": table, "log_loss": losses_of}) + "\n", encoding="utf-8")
+        told = {"steps": [step.about for step in found], "log_loss": losses_of}
+        path.write_text(json.dumps(told) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
