@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from features.sources import load_panel, simulate_market, write_panel
 from features.sources.accounts import write_account_columns
+from training.dataset import batches, read_dataset, write_dataset
 from training.pipeline import TrainSettings, save_training, train
 from training.population import sample_population
 
@@ -65,6 +66,7 @@ def main() -> None:
         told = ("predict", str(root / "accounts.jsonl"), *market, "--model", str(root / "model"))
         good = [_report(name, _runs(command, root, chosen.rounds)) for name, command in
                 (("dataset", built), ("predict", told))]  # fmt: skip
+        _writer(root / "dataset-0.parquet")
     if chosen.gate and not all(good):
         raise SystemExit("the gate is missed")
 
@@ -81,6 +83,14 @@ def _runs(command: tuple[str, ...], root: Path, rounds: int) -> tuple[dict[str, 
     if any(file.read_bytes() != first.read_bytes() for file in files.values()):
         raise SystemExit(f"{command[0]}: the files differ")
     return seen, pq.ParquetFile(first).metadata.num_rows, first.stat().st_size
+
+
+def _writer(path: Path) -> None:
+    """Print how fast the one process that writes can write: a bound for any number of workers."""
+    pieces = list(batches(read_dataset(path), 40_000))
+    start = time.process_time()
+    rows = write_dataset(pieces, path.with_suffix(".again"))
+    print(f"writing a dataset: {rows / (time.process_time() - start):,.0f} rows a processor second")
 
 
 def _run(arguments: tuple[str, ...]) -> Cost:
