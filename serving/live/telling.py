@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, delete, func, insert, select, update
 
 from models.margin.levels import STATES
 from models.rebalance import Policy
-from models.typing import HORIZONS, HOUR_NS, FloatArray
+from models.typing import HORIZONS, HOUR_NS, MINUTE_NS, FloatArray
 from serving.accounts.schemas import instant
 from serving.live.alerts import SEVERITIES, AlertRules, Raised, Standing, within_budget
 from serving.store import Store
@@ -23,6 +23,7 @@ __all__ = ["EVENTS", "Scene", "Told", "alert_rules", "desk_policy", "emit", "end
 EVENTS = ("alert", "alert_ended", "digest", "test")
 """Kinds of event: an alert began or grew, one ended, many beyond the budget, a test."""
 _CHUNK = 400  # names in one statement
+_LATER_ROUNDS_NS = 10 * MINUTE_NS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,15 +254,18 @@ def emit(
 def _told(connection: Connection, scene: Scene) -> int:
     """Alerts that were told one by one within the hour."""
     c = alerts.c
-    within = c.opened_ns.between(scene.now_ns - HOUR_NS + 1, scene.now_ns)  # not what a clock that was ahead has dated
-    recent = (c.tenant_id == scene.tenant) & within & ~c.over_budget
+    recent = (c.tenant_id == scene.tenant) & _within_the_hour(c.opened_ns, scene) & ~c.over_budget
     return int(connection.execute(select(func.count()).select_from(alerts).where(recent)).scalar_one())
+
+
+def _within_the_hour(column: Column[Any], scene: Scene) -> ColumnElement[bool]:
+    """Rows of the last hour, also of rounds that began a little later; not what a clock far ahead has dated."""
+    return column.between(scene.now_ns - HOUR_NS + 1, scene.now_ns + _LATER_ROUNDS_NS)
 
 
 def _digested(connection: Connection, scene: Scene) -> bool:
     c = events.c
-    within = c.created_ns.between(scene.now_ns - HOUR_NS + 1, scene.now_ns)
-    recent = (c.tenant_id == scene.tenant) & within & (c.kind == "digest")
+    recent = (c.tenant_id == scene.tenant) & _within_the_hour(c.created_ns, scene) & (c.kind == "digest")
     return connection.execute(select(c.seq).where(recent).limit(1)).one_or_none() is not None
 
 

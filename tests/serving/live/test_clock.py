@@ -52,6 +52,14 @@ def test_alerts_are_told_one_by_one_though_the_budget_was_spent_at_a_later_time(
     assert [row.account_id for row in told] == ["first", "second"]
 
 
+def test_what_a_shard_told_whose_round_began_a_little_later_counts_against_the_budget(live: Desk) -> None:  # noqa: F811
+    live.ask("PUT", "/v1/settings/alerts", {"budget_per_hour": 1, "level_clear": 0.0}, "a.operate")
+    register(live, "first", 1.0, 3000.0)
+    live.clock.now -= 5 * SECOND
+    register(live, "second", 1.0, 3000.0)
+    assert count(live, alerts, ~alerts.c.over_budget) == 1
+
+
 def test_rounds_go_on_and_bars_that_now_seem_to_come_from_the_future_are_refused_by_name(live: Desk) -> None:  # noqa: F811
     register(live, "desk-7")
     first = WHOLE.n_bars - NEW
