@@ -119,7 +119,7 @@ def separation(panel: MarketPanel, hours: int, ahead: bool = False) -> FloatArra
     >>> price = np.exp(np.cumsum(rng.normal(size=(3, 500)), axis=1) * 0.01)
     >>> panel = MarketPanel(("A", "B", "C"), 60, 0, price, price, price, price, price, 0 * price, ("mark",) * 3)
     >>> separation(panel, 400)[:, -1].round(1).tolist()
-    [1.0, 1.0, 1.1]
+    [1.0, 1.0, 1.0]
     """
     mean = forward_mean if ahead else trailing_mean
     a_n, t_n = panel.close.shape
