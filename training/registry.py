@@ -1,7 +1,8 @@
 """Runs and registered models in MLflow: data only, never code.
 
 The home is one folder: ``<home>/mlflow.db`` (SQLite, which MLflow's file store has been replaced by) and
-``<home>/artifacts``. A registered version points to the bundle that its run logged; nothing is pickled.
+``<home>/artifacts``; or a tracking server, which keeps them where it was told to. A registered version points to the
+bundle that its run logged; nothing is pickled.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +32,9 @@ BUNDLE: Final = "bundle"
 RETRAIN: Final = "margincast.retrain"
 """Tag of a run: the name of the retraining that logged it."""
 _BEFORE: Final = "margincast.before"
+_SERVERS: Final = ("http://", "https://")
+_AT_ONCE: Final = 500
+_PARAMETERS_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +58,49 @@ class Registered:
 
 
 class Registry:
-    """An MLflow home on disk.
+    """An MLflow home: a folder, or a tracking server.
 
     Parameters
     ----------
     home : str or Path
-        Folder, created if it is not there.
+        Folder, created if it is not there; or the address of a server, ``http://`` or ``https://``, which MLflow asks
+        with the credentials of its own variables.
     name : str
         Name of the experiment and of the registered model.
+
+    Raises
+    ------
+    InputError
+        If the address is neither.
+
+    Examples
+    --------
+    >>> Registry("http://mlflow.example:5000").where
+    'http://mlflow.example:5000'
     """
 
     def __init__(self, home: str | Path = "mlruns", name: str = MODEL_NAME) -> None:
-        self.home = Path(home).resolve()
+        address = str(home)
+        if "://" in address and not address.startswith(_SERVERS):
+            raise InputError("registry", address, "a folder, or the http:// or https:// address of a tracking server")
+        self.server = address if "://" in address else ""
+        self.home = Path("mlruns" if self.server else home).resolve()
         self.name = name
 
     @property
     def uri(self) -> str:
         """Tracking and registry address."""
-        return f"sqlite:///{self.home / 'mlflow.db'}"
+        return self.server or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def where(self) -> str:
+        """The folder or the server, for messages."""
+        return self.server or str(self.home)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to ask; a server is taken to be there."""
+        return bool(self.server) or (self.home / "mlflow.db").is_file()
 
     def log(
         self,
@@ -118,10 +148,7 @@ class Registry:
             raise InputError("alias", alias, f"one of {', '.join(ALIASES)}, or nothing")
         client = self._client()
         run_id = client.create_run(self._experiment(client), run_name=run_name, tags=dict(tags or {})).info.run_id
-        for key, value in {**parameters, "data_fingerprint": fingerprint}.items():
-            client.log_param(run_id, key, str(value)[:500])
-        for key, number in _flat(metrics).items():
-            client.log_metric(run_id, key, number)
+        _log_figures(client, run_id, {**parameters, "data_fingerprint": fingerprint}, _flat(metrics))
         _ensure_model(client, self.name)
         version = client.create_model_version(self.name, source=f"runs:/{run_id}/{BUNDLE}", run_id=run_id).version
         named = {
@@ -203,7 +230,7 @@ class Registry:
         before = str(champion.tags.get(_BEFORE, ""))
         if not before:
             raise ModelError(
-                f"{self.home}: expected a champion that replaced another one, was {self.name}/{champion.version}"
+                f"{self.where}: expected a champion that replaced another one, was {self.name}/{champion.version}"
             )
         client.set_registered_model_alias(self.name, "champion", before)
         return str(champion.version), before
@@ -233,7 +260,7 @@ class Registry:
         """
         from mlflow.exceptions import MlflowException
 
-        if not (self.home / "mlflow.db").is_file():
+        if not self.exists:
             return False
         client = self._client()
         try:
@@ -251,7 +278,8 @@ class Registry:
         alias_or_version : str
             ``"champion"``, ``"challenger"`` or a version number.
         into : str or Path, optional
-            Folder to copy the bundle to; the registry's own folder is returned where it is local and this is not given.
+            Folder to copy the bundle to. Where it is not given, the registry's own folder is returned, or that of what
+            a server gave: ``mlruns/fetched``, once for each version.
 
         Returns
         -------
@@ -263,17 +291,38 @@ class Registry:
         ModelError
             If there is no registry, no such version, or its artifacts are gone.
         """
-        if not (self.home / "mlflow.db").is_file():
+        if not self.exists:
             raise ModelError(
-                f"{self.home}: expected an MLflow home with mlflow.db, was none; run `margincast train` first"
+                f"{self.where}: expected an MLflow home with mlflow.db, was none; run `margincast train` first"
             )
         client = self._client()
         version = self._version(client, alias_or_version)
-        root = client.get_run(version.run_id).info.artifact_uri
-        source = Path(_local(root)) / BUNDLE
+        source = self._fetched(client, version.run_id) if self.server else self._kept(client, version.run_id)
         if not source.is_dir():
             raise ModelError(f"{source}: expected the bundle of {self.name}/{version.version}, was gone; train again")
         return source if into is None else Path(shutil.copytree(source, Path(into), dirs_exist_ok=True))
+
+    def _kept(self, client: MlflowClient, run_id: str) -> Path:
+        return Path(_local(client.get_run(run_id).info.artifact_uri)) / BUNDLE
+
+    def _fetched(self, client: MlflowClient, run_id: str) -> Path:
+        """Bring the bundle of a run here, once: what a run has logged does not change."""
+        from mlflow.exceptions import MlflowException
+
+        place = self.home / "fetched" / run_id
+        if not place.is_dir():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(dir=place.parent))
+            try:
+                client.download_artifacts(run_id, BUNDLE, str(scratch))
+                scratch.replace(place)
+            except (MlflowException, OSError) as error:
+                shutil.rmtree(scratch, ignore_errors=True)
+                if not place.is_dir():  # of two at once the first one's
+                    raise ModelError(
+                        f"{self.where}: the bundle of run {run_id} could not be fetched: {error}"
+                    ) from None
+        return place / BUNDLE
 
     def load(self, alias_or_version: str = "champion") -> MarginCallPredictor:
         """Load a registered predictor.
@@ -316,14 +365,16 @@ class Registry:
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
         from mlflow import MlflowClient
 
-        self.home.mkdir(parents=True, exist_ok=True)
+        if not self.server:
+            self.home.mkdir(parents=True, exist_ok=True)
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def _experiment(self, client: MlflowClient) -> str:
         found = client.get_experiment_by_name(self.name)
         if found is not None:
             return str(found.experiment_id)
-        return str(client.create_experiment(self.name, artifact_location=(self.home / "artifacts").as_uri()))
+        place = None if self.server else (self.home / "artifacts").as_uri()
+        return str(client.create_experiment(self.name, artifact_location=place))
 
     def _version(self, client: MlflowClient, alias_or_version: str) -> Any:
         from mlflow.exceptions import MlflowException
@@ -334,9 +385,24 @@ class Registry:
             return client.get_model_version_by_alias(self.name, alias_or_version)
         except MlflowException:
             raise ModelError(
-                f"{self.home}: expected a version or alias of {self.name}, was {alias_or_version!r}; "
+                f"{self.where}: expected a version or alias of {self.name}, was {alias_or_version!r}; "
                 "run `margincast train` or name another one"
             ) from None
+
+
+def _log_figures(
+    client: MlflowClient, run_id: str, parameters: Mapping[str, Any], numbers: Mapping[str, float]
+) -> None:
+    """Log parameters and metrics, many at a time."""
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    told = [Param(key, str(value)[:500]) for key, value in parameters.items()]
+    measured = [Metric(key, number, now, 0) for key, number in numbers.items()]
+    for first in range(0, len(told), _PARAMETERS_AT_ONCE):
+        client.log_batch(run_id, params=told[first : first + _PARAMETERS_AT_ONCE])
+    for first in range(0, len(measured), _AT_ONCE):
+        client.log_batch(run_id, metrics=measured[first : first + _AT_ONCE])
 
 
 def _ensure_model(client: MlflowClient, name: str) -> None:

@@ -110,11 +110,11 @@ def evaluate(
 
 def _folder(option: str, model: str, registry: Path | None) -> str:
     """The folder of a model that an option names."""
-    from margincast.cli.inputs import model_folder
+    from margincast.cli.inputs import REGISTERED, model_folder, registered_folder
     from models.errors import InputError
 
-    folder = model_folder(model, registry)
-    if not folder or folder.startswith("models:/"):
+    folder = str(registered_folder(model, registry)) if model.startswith(REGISTERED) else model_folder(model)
+    if not folder:
         raise InputError(option, model, "a model folder or a registered model of --registry")
     return folder
 
@@ -124,8 +124,7 @@ def _write_report(
     beside: tuple[Evaluation, MarginCallPredictor] | None, about: Path | None, replayed: Replayed | None,
 ) -> None:  # fmt: skip
     """Write the report, and attach it to the run of the model where that is known."""
-    from margincast.cli.inputs import HOME
-    from training.registry import Registry as Home
+    from margincast.cli.inputs import open_registry
     from training.report import write_report
     from training.report.document import load_ownership
 
@@ -133,9 +132,9 @@ def _write_report(
     page = write_report(seen, panel, predictor, folder, beside, stated, replayed)
     note(f"report written to {page}")
     run = predictor.metadata.get("run_id")
-    home = Home(registry or HOME)
+    home = open_registry(registry)
     if run and home.attach(str(run), folder, "report"):
-        note(f"and attached to run {run} in {home.home}")
+        note(f"and attached to run {run} in {home.where}")
 
 
 def show_metrics(metrics: dict[str, Any], markdown: bool = False) -> None:

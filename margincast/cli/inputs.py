@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models.market import MarketPanel
     from models.typing import BoolArray, IntArray
     from serving.model_source import Model
+    from training.registry import Registry
 
 __all__ = [
     "CHUNK",
@@ -30,8 +31,10 @@ __all__ = [
     "names",
     "open_market",
     "open_model",
+    "open_registry",
     "read_books",
     "read_chunks",
+    "registered_folder",
 ]
 
 CHUNK = 10_000
@@ -179,10 +182,62 @@ def model_folder(reference: str, registry: Path | None = None) -> str:
         return ""
     if not reference.startswith(REGISTERED) or (registry is None and os.environ.get("MLFLOW_TRACKING_URI")):
         return reference
-    from training.registry import Registry
+    return str(registered_folder(reference, registry))
 
+
+def open_registry(registry: Path | None = None, name: str = "") -> Registry:
+    """Open the MLflow home that trained models go to.
+
+    Parameters
+    ----------
+    registry : Path or None
+        Folder; where None the server that MLFLOW_TRACKING_URI names, else mlruns.
+    name : str
+        Registered name; margincast where left out.
+
+    Returns
+    -------
+    Registry
+        The home.
+
+    Raises
+    ------
+    InputError
+        If MLFLOW_TRACKING_URI names something else than a server.
+    """
+    from training.registry import MODEL_NAME, Registry
+
+    address = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if registry is not None or not address:
+        return Registry(registry or HOME, name or MODEL_NAME)
+    if not address.startswith(("http://", "https://")):
+        need = "the http:// or https:// address of a tracking server; for a folder give --registry"
+        raise InputError("MLFLOW_TRACKING_URI", address, need)
+    return Registry(address, name or MODEL_NAME)
+
+
+def registered_folder(reference: str, registry: Path | None = None) -> Path:
+    """Bring the bundle of a registered model to a folder.
+
+    Parameters
+    ----------
+    reference : str
+        ``models:/name@alias`` or ``models:/name/version``.
+    registry : Path or None
+        As for `open_registry`.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    """
     name, _, which = reference.removeprefix(REGISTERED).replace("/", "@").partition("@")
-    return str(Registry(registry or HOME, name).fetch(which or "champion"))
+    return open_registry(registry, name).fetch(which or "champion")
 
 
 def model_reference(reference: str, registry: Path | None = None) -> tuple[str, str]:

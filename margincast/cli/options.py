@@ -59,7 +59,11 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.", 
 Start = Annotated[str | None, typer.Option("--from", help="First instant (UTC).")]
 Stop = Annotated[str | None, typer.Option("--to", help="Last instant (UTC).")]
 Registry = Annotated[
-    Path | None, typer.Option("--registry", help="MLflow home of registered models; mlruns where left out.")
+    Path | None,
+    typer.Option(
+        "--registry",
+        help="MLflow home of registered models; the server in MLFLOW_TRACKING_URI, else mlruns, where left out.",
+    ),
 ]
 Ruleset = Annotated[
     str, typer.Option("--ruleset", help="Ruleset of the sampled accounts; mixed: accounts of every regime.")

@@ -48,11 +48,10 @@ def retrain(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Train a challenger, judge it beside the champion on the newest matured days, promote it or not."""
-    from margincast.cli.inputs import HOME, instant, open_market
+    from margincast.cli.inputs import instant, open_market, open_registry
     from margincast.cli.stages import stages
     from margincast.cli.train import train_settings
     from models.errors import BusyError
-    from training.registry import Registry as Home
     from training.retrain import only_one
     from training.retrain import retrain as run
 
@@ -60,7 +59,7 @@ def retrain(
     settings = _settings(gate, train_settings(ruleset, every, per_instant, seed, warmup_days), judged_days, window_days)
     try:
         with only_one(work), stages() as report:
-            done = run(panel, Home(registry or HOME), work, settings, force, export, report)
+            done = run(panel, open_registry(registry), work, settings, force, export, report)
     except BusyError as busy:
         note(str(busy))
         raise typer.Exit(EXIT["busy"]) from None
@@ -80,11 +79,10 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Make the model that the champion replaced the champion again."""
-    from margincast.cli.inputs import HOME
-    from training.registry import Registry as Home
+    from margincast.cli.inputs import open_registry
     from training.retrain.folders import replace_folder
 
-    home = Home(registry or HOME)
+    home = open_registry(registry)
     before, now = home.rollback()
     if export is not None:
         replace_folder(home.fetch(now), export)

@@ -103,14 +103,13 @@ def train(
 ) -> None:  # fmt: skip
     """Fit on data before --to, calibrate, evaluate on what follows, log to MLflow and register."""
     from margincast.cli.evaluate import show_metrics
-    from margincast.cli.inputs import HOME, instant, open_market
+    from margincast.cli.inputs import instant, open_market, open_registry
     from margincast.cli.populations import own_population
     from margincast.cli.stages import stages
     from models.errors import InputError
     from training.pipeline import BASELINES_FILE, save_training
     from training.pipeline import train as fit
     from training.registry import ALIASES
-    from training.registry import Registry as Home
 
     if alias not in (*ALIASES, "none"):
         raise InputError("--alias", alias, f"one of {', '.join(ALIASES)} or none")
@@ -124,7 +123,7 @@ def train(
     trained = trained if valid_days is None else _expiring(trained, valid_days)
     if out is not None:
         save_training(trained, out, metrics)
-    home = Home(registry or HOME)
+    home = open_registry(registry)
     files = {} if trained.baselines is None else {BASELINES_FILE: json.dumps(trained.baselines.as_dict()) + "\n"}
     name = None if alias == "none" else alias
     registered = home.log(trained.predictor, trained.parameters, metrics or {}, trained.fingerprint, name, files=files)
@@ -135,7 +134,7 @@ def train(
     note(f"trained on {trained.summary['fit']:,} account levels, {trained.summary['rounds']} trees")
     if metrics is not None:
         show_metrics(metrics)
-    note(f"registered as {summary['model']} ({registered.alias or 'no alias'}) in {home.home}")
+    note(f"registered as {summary['model']} ({registered.alias or 'no alias'}) in {home.where}")
 
 
 def _expiring(trained: Training, valid_days: int) -> Training:
