@@ -13,6 +13,7 @@ from margincast.cli.options import AsJson, Bar, Market, Venue
 
 if TYPE_CHECKING:
     from serving.ledger.calibration import Score
+    from serving.ledger.report import Calibration
 
 __all__ = ["ledger"]
 
@@ -77,6 +78,9 @@ def mature(
 def report(
     days: Annotated[float, typer.Option("--days", help="So many days back from now.", min=0.01)] = 28,
     horizon: Annotated[int, typer.Option("--horizon", help="Horizon of the table of weeks, minutes.")] = 1440,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Folder for a page, hindcast.html, with its tables as CSV.")
+    ] = None,
     tenant: Tenant = None,
     database: Database = None,
     as_json: AsJson = False,
@@ -95,6 +99,8 @@ def report(
         raise InputError("horizon", horizon, f"one of {', '.join(map(str, HORIZONS))}")
     since = time_ns() - int(days * DAY_NS)
     found = opened(database).query(lambda connection: calibration(connection, tenant, since))
+    if html is not None:
+        note(f"hindcast written to {_write_page(found, tenant, html)}")
     if as_json:
         emit_json(msgspec.to_builtins(found))
         return
@@ -103,6 +109,20 @@ def report(
         weeks = [_short(row) for row in week_rows(found, horizon)]
         show_rows(f"week by week, within {horizon} minutes", weeks, False)
     note(f"{found.pages} pages since {found.since:%Y-%m-%d %H:%M}Z; {found.waiting} more wait for what comes")
+
+
+def _write_page(found: Calibration, tenant: str | None, folder: Path) -> Path:
+    """Write the page of what was said and what came, and its tables."""
+    import msgspec
+
+    from serving.ledger.report import week_rows
+    from training.report import build_hindcast, write_page, write_twins
+
+    whose = "all tenants" if tenant is None else f"tenant {tenant}"
+    about = f"Ledger of {whose} since {found.since:%Y-%m-%d}: {found.pages:,} pages judged, {found.waiting:,} waiting"
+    page = build_hindcast(msgspec.to_builtins(found.horizons), week_rows(found), about)
+    write_twins(page, folder / "data")
+    return write_page(page, folder / "hindcast.html")
 
 
 def _judged(one: Score) -> dict[str, Any]:

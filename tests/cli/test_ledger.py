@@ -89,5 +89,10 @@ def test_what_was_said_is_matured_and_reported(tmp_path: Path, monkeypatch: pyte
     assert "1 pages since" in table
     assert "week by week, within 60 minutes" in table
     assert report["weeks"][0]["week"] in table
+    _run("report", "--days", days, "--html", str(tmp_path / "page"))
+    page = (tmp_path / "page" / "hindcast.html").read_text(encoding="utf-8")
+    assert "1 pages judged" in page
+    assert f"calls were expected, {report['horizons'][0]['called']} came" in page
+    assert (tmp_path / "page" / "data" / "hindcast-60-minutes.csv").read_text().splitlines()[1].startswith("20")
     assert "one of 60, 240, 1440, 4320" in _run("report", "--horizon", "61", code=2)
     assert json.loads(_run("report", "--days", "0.01", "--json"))["horizons"][0]["log_loss"] is None

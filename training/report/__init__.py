@@ -1,6 +1,7 @@
 """The evaluation report: one HTML file that opens from disk, with its numbers beside it as CSV and JSON."""
 
 from training.report.build import build_report
+from training.report.hindcast import build_hindcast
 from training.report.page import write_page
 from training.report.parts import Figure, Report, Section, Table
 from training.report.replayed import Replayed, load_replay
@@ -13,6 +14,7 @@ __all__ = [
     "Report",
     "Section",
     "Table",
+    "build_hindcast",
     "build_report",
     "load_replay",
     "write_page",

@@ -4,7 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-__all__ = ["month_text", "percent_text"]
+__all__ = ["hours_text", "month_text", "percent_text"]
+
+
+def hours_text(minutes: float) -> str:
+    """Write a horizon in hours.
+
+    Parameters
+    ----------
+    minutes : float
+        The horizon.
+
+    Returns
+    -------
+    str
+        For example ``"4 h"``.
+
+    Examples
+    --------
+    >>> hours_text(240)
+    '4 h'
+    """
+    return f"{minutes / 60:g} h"
 
 
 def percent_text(value: float) -> str:
