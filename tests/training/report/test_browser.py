@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from training.report import write_report
+from tests.training.report.test_hindcast import HORIZONS, WEEKS
+from training.report import build_hindcast, write_page, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 
 @pytest.fixture(scope="module")
 def page(whole, tmp_path_factory):
-    return write_report(whole.evaluation, whole.panel, whole.predictor, tmp_path_factory.mktemp("report"))
+    folder = tmp_path_factory.mktemp("report")
+    write_page(build_hindcast(HORIZONS, WEEKS, "a ledger"), folder / "hindcast.html")
+    return write_report(whole.evaluation, whole.panel, whole.predictor, folder)
 
 
 def open_in_browser(page: Path, scratch: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +61,7 @@ def test_it_opens_without_a_message_or_a_request(page, tmp_path):
 
 
 @pytest.mark.skipif(find_spec("axe_core_python") is None, reason="needs axe-core-python")
-@pytest.mark.parametrize(("name", "dark"), [("report", False), ("report", True), ("model", False)])
+@pytest.mark.parametrize(("name", "dark"), [("report", False), ("report", True), ("model", False), ("hindcast", False)])
 def test_axe_finds_no_fault(page, tmp_path, name, dark):
     axe = Path(find_spec("axe_core_python").origin).with_name("axe.min.js").read_text(encoding="utf-8")
     text = re.sub(
