@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from features.forecast import Moment, moment_at
+from features.moment import Moment, moment_at
 from features.sources import simulate_market
 from models.account import Account, Collateral, Position
 from models.book import Book
@@ -26,7 +26,7 @@ from models.prior import PriorModel
 from models.rebalance import Policy, Target, policy_from_mapping
 from models.rebalance.joint.problem import score
 from models.rebalance.joint.program import build_program
-from models.rebalance.joint.recommend import DeskRun
+from models.rebalance.joint.run import DeskRun
 from models.rebalance.joint.solve import solve, solve_plainly
 
 ASSETS = ("BTC", "ETH", "SOL", "XRP", "LTC", "ADA", "BNB", "DOGE", *(f"A{i}" for i in range(22)))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.forecast import Moment, moment_at
+from features.moment import Moment, moment_at
 from features.sources import load_panel, to_ns
 from features.sources.account_tables import accounts_of
 from models.account import Account

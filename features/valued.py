@@ -14,7 +14,7 @@ __all__ = ["valued_at"]
 
 
 def valued_at(book: Book, panel: MarketPanel, close_ns: int) -> Book:
-    """Give a book with options or scenario margin its sheets, as `features.forecast.Moment.valued` does.
+    """Give a book with options or scenario margin its sheets, as `features.moment.Moment.valued` does.
 
     Parameters
     ----------

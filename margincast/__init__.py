@@ -35,7 +35,7 @@ _HOMES = {
     "load_policy": "features.policy",
     "load_ruleset": "models.margin.rulesets",
     "margin_levels": "models.margin.levels",
-    "moment_at": "features.forecast",
+    "moment_at": "features.moment",
     "parse_target": "models.rebalance",
     "read_accounts": "features.sources.accounts",
     "recommend": "models.rebalance",
@@ -46,7 +46,8 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
-    from features.forecast import forecast, moment_at
+    from features.forecast import forecast
+    from features.moment import moment_at
     from features.policy import load_policy
     from features.sources import load_panel, simulate_market, write_panel
     from features.sources.accounts import read_accounts

@@ -281,9 +281,7 @@ class PriorModel:
         InputError
             If book and state disagree on the assets, or the book has options without sheets.
         """
-        if book.assets != state.assets:
-            raise InputError("book.assets", book.assets, f"the assets of the state, {state.assets}")
-        require_sheets(book)
+        _require_fit(book, state)
         factors = np.ascontiguousarray(factor if np.ndim(factor) == 2 else np.asarray(factor)[:, None], np.float64)
         out = np.empty((*factors.shape, len(HORIZONS)))
         prices, paths = np.ascontiguousarray(price, np.float64), state.scenarios
@@ -324,9 +322,7 @@ class PriorModel:
         InputError
             If book and state disagree on the assets, or the book has options without sheets.
         """
-        if book.assets != state.assets:
-            raise InputError("book.assets", book.assets, f"the assets of the state, {state.assets}")
-        require_sheets(book)
+        _require_fit(book, state)
         prices, paths = np.ascontiguousarray(price, np.float64), state.scenarios
         out = np.empty((*factor.shape, len(paths.low)), np.int32)
         factors = np.ascontiguousarray(factor, np.float64)
@@ -376,3 +372,9 @@ class PriorModel:
             )
         except KeyError as error:
             raise SchemaMismatchError(f"prior arrays: expected an entry {error}, was absent") from error
+
+
+def _require_fit(book: Book, state: PriorState) -> None:
+    if book.assets != state.assets:
+        raise InputError("book.assets", book.assets, f"the assets of the state, {state.assets}")
+    require_sheets(book)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from features.answer import Forecast, flag_names
-from features.forecast import Moment
+from features.moment import Moment
 from models.book import Book
 from models.margin.levels import STATES
 from models.typing import HORIZONS

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from features.answer import Forecast
-from features.forecast import Moment
+from features.moment import Moment
 from models.account import Account, Collateral, Position
 from models.book import Book
 from models.book_small import BookMaker

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from features.forecast import Moment, moment_at
+from features.moment import Moment, moment_at
 from models.account import Account
 from models.errors import InputError
 from models.market import MarketPanel

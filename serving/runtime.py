@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from typing import TypeVar, cast
 
 from features.answer import Forecast
-from features.forecast import Moment
+from features.moment import Moment
 from models.account import Account
 from models.book import Book
 from models.errors import Failure, MargincastError

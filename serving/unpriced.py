@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from features.forecast import Moment
+from features.moment import Moment
 from models.book import Book
 from models.errors import Failure, MissingMarketError
 from serving.instants import instant

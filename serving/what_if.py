@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from features.answer import flag_names
-from features.forecast import Moment
+from features.moment import Moment
 from models.account import Account
 from models.book import Book
 from models.errors import InputError, MissingMarketError

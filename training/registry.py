@@ -11,13 +11,13 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from models.errors import InputError, ModelError
+from training.run_figures import log_figures
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,8 +33,6 @@ RETRAIN: Final = "margincast.retrain"
 """Tag of a run: the name of the retraining that logged it."""
 _BEFORE: Final = "margincast.before"
 _SERVERS: Final = ("http://", "https://")
-_AT_ONCE: Final = 500
-_PARAMETERS_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ class Registry:
             raise InputError("alias", alias, f"one of {', '.join(ALIASES)}, or nothing")
         client = self._client()
         run_id = client.create_run(self._experiment(client), run_name=run_name, tags=dict(tags or {})).info.run_id
-        _log_figures(client, run_id, {**parameters, "data_fingerprint": fingerprint}, _flat(metrics))
+        log_figures(client, run_id, {**parameters, "data_fingerprint": fingerprint}, metrics)
         _ensure_model(client, self.name)
         version = client.create_model_version(self.name, source=f"runs:/{run_id}/{BUNDLE}", run_id=run_id).version
         named = {
@@ -390,21 +388,6 @@ class Registry:
             ) from None
 
 
-def _log_figures(
-    client: MlflowClient, run_id: str, parameters: Mapping[str, Any], numbers: Mapping[str, float]
-) -> None:
-    """Log parameters and metrics, many at a time."""
-    from mlflow.entities import Metric, Param
-
-    now = int(time.time() * 1000)
-    told = [Param(key, str(value)[:500]) for key, value in parameters.items()]
-    measured = [Metric(key, number, now, 0) for key, number in numbers.items()]
-    for first in range(0, len(told), _PARAMETERS_AT_ONCE):
-        client.log_batch(run_id, params=told[first : first + _PARAMETERS_AT_ONCE])
-    for first in range(0, len(measured), _AT_ONCE):
-        client.log_batch(run_id, metrics=measured[first : first + _AT_ONCE])
-
-
 def _ensure_model(client: MlflowClient, name: str) -> None:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
@@ -418,15 +401,3 @@ def _local(uri: str) -> str:
     if parsed.scheme not in ("", "file"):
         raise ModelError(f"artifacts: expected a local folder, was {uri}")
     return url2pathname(unquote(parsed.path)) if parsed.scheme else uri
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Numbers of a nested mapping, with dots between the keys; NaN and text are left out."""
-    out: dict[str, float] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            out.update(_flat(value, f"{name}."))
-        elif isinstance(value, bool | int | float) and value == value:
-            out[name] = float(value)
-    return out

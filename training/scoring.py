@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from features.forecast import moment_at
 from features.market import market_features
+from features.moment import moment_at
 from models.book import Book
 from models.errors import InputError
 from models.margin.rulesets.loader import ruleset_model

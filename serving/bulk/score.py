@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.answer import Forecast, copy_rows, empty_forecast
-from features.forecast import Moment
+from features.moment import Moment
 from features.sources.accounts import AccountChunk
 from models.book import Book
 from models.errors import Failure, MargincastError

@@ -10,7 +10,7 @@ from collections import OrderedDict
 import numpy as np
 
 from features.answer import BIT, Forecast
-from features.forecast import Moment, moment_at
+from features.moment import Moment, moment_at
 from models.book import Book
 from models.typing import HORIZONS, FloatArray
 from serving.metrics import Metrics

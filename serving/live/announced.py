@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.forecast import Moment
+from features.moment import Moment
 from models.account import Account
 from models.book import Book
 from models.instrument import parse_symbol

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from features.forecast import moment_at
+from features.moment import moment_at
 from models.market import MarketPanel
 from models.typing import DAY_NS
 from serving.engine import Engine

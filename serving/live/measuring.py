@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from features.answer import Forecast, empty_forecast
-from features.forecast import Moment
+from features.moment import Moment
 from models.book import Book
 from models.margin.levels import margin_levels
 from models.rebalance import Policy

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, update
 
 from features.answer import Forecast
-from features.forecast import Moment
+from features.moment import Moment
 from models.book import Book
 from models.rebalance import Policy
 from serving.accounts import decode_body

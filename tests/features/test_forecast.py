@@ -9,7 +9,8 @@ import pytest
 
 from features.answer import AMOUNT_NAMES, BIT, TIME_NAMES, source_of
 from features.build import FEATURE_NAMES, MONOTONE
-from features.forecast import flag_names, forecast, moment_at
+from features.forecast import flag_names, forecast
+from features.moment import moment_at
 from models.book import Book
 from models.call_sizes import call_sizes
 from models.errors import MissingMarketError

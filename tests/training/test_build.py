@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.build import FEATURE_NAMES
-from features.forecast import moment_at
+from features.moment import moment_at
 from models.book import Book
 from models.errors import InputError
 from models.predictor.predictor import MarginCallPredictor

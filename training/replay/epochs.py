@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.forecast import Moment, moment_at
+from features.moment import Moment, moment_at
 from models.book import Book
 from models.margin.blocks import moved_in_time
 from models.margin.levels import margin_levels

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.forecast import Moment, moment_at
+from features.moment import Moment, moment_at
 from models.account import Account
 from models.errors import Failure, InputError, MissingMarketError
 from models.market import MarketPanel

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -47,17 +45,7 @@ class Compared(msgspec.Struct, frozen=True):
     cheaper_high: float | None = None
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    accounts: int
-    left_out: int
-    account_days: float
-    days: float
-    rules: tuple[Ruled, ...]
-    against_plan: tuple[Compared, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(msgspec.Struct, frozen=True):
     """A replay of rules.
 
     Parameters
@@ -106,11 +94,10 @@ def load_replay(path: str | Path) -> Replayed:
     models.errors.InputError: --replay: expected what `margincast replay --policy FILE --json` printed ...
     """
     try:
-        found = msgspec.json.decode(Path(path).read_bytes(), type=_Answer)
+        found = msgspec.json.decode(Path(path).read_bytes(), type=Replayed)
     except (OSError, msgspec.MsgspecError) as error:
         wanted = f"what `margincast replay --policy FILE --json` printed ({error})"
         raise InputError("--replay", str(path), wanted) from None
     if not found.rules or found.rules[0].rule != "nothing":
         raise InputError("--replay", str(path), "rules that begin with nothing, as the command prints them")
-    values: dict[str, Any] = msgspec.structs.asdict(found)
-    return Replayed(**values)
+    return found

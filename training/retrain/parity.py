@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.forecast import moment_at
+from features.moment import moment_at
 from models.book import Book
 from models.market import MarketPanel
 from models.typing import IntArray

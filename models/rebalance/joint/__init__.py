@@ -16,7 +16,8 @@ from models.rebalance.joint.plan import (
     TradeStep,
     Transfer,
 )
-from models.rebalance.joint.recommend import DeskRun, recommend_desk
+from models.rebalance.joint.recommend import recommend_desk
+from models.rebalance.joint.run import DeskRun
 
 __all__ = [
     "AccountOutcome",

@@ -21,7 +21,7 @@ from models.rebalance.recommend import market_part
 from models.typing import IntArray
 
 if TYPE_CHECKING:
-    from models.rebalance.joint.recommend import DeskRun
+    from models.rebalance.joint.run import DeskRun
 
 __all__ = ["Own", "reduced", "released"]
 

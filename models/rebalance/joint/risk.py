@@ -15,7 +15,7 @@ from models.rebalance.joint.wording import risk_sentence
 from models.typing import FloatArray
 
 if TYPE_CHECKING:
-    from models.rebalance.joint.recommend import DeskRun
+    from models.rebalance.joint.run import DeskRun
 
 __all__ = ["risk_of", "tail_of", "with_risk"]
 

@@ -17,7 +17,7 @@ from models.rebalance.joint.worth import Worth
 from models.rebalance.moves import Move
 
 if TYPE_CHECKING:
-    from models.rebalance.joint.recommend import DeskRun
+    from models.rebalance.joint.run import DeskRun
 
 __all__ = ["LEAST_QUALITY", "giving_pockets", "needy_pockets", "qualities", "standing"]
 

@@ -23,7 +23,7 @@ from models.rebalance.wording import action_words
 from models.typing import FloatArray
 
 if TYPE_CHECKING:
-    from models.rebalance.joint.recommend import DeskRun
+    from models.rebalance.joint.run import DeskRun
 
 __all__ = ["tell", "tell_nothing"]
 

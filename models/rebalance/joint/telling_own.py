@@ -11,7 +11,7 @@ from models.rebalance.joint.plan import AccountOutcome, DeskPlan, OwnStep
 from models.rebalance.joint.wording import certificate_sentence, own_sentence
 
 if TYPE_CHECKING:
-    from models.rebalance.joint.recommend import DeskRun
+    from models.rebalance.joint.run import DeskRun
 
 __all__ = ["with_own"]
 

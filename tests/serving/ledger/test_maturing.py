@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from features.answer import BIT, Forecast
-from features.forecast import moment_at
+from features.moment import moment_at
 from features.sources import simulate_market
 from models.account import Account, Collateral, Position
 from models.book import Book

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.forecast import moment_at
 from features.market import market_features, market_row, warmup_bars
+from features.moment import moment_at
 from features.sources import simulate_market
 from models.market import MarketPanel
 from models.prior import PriorModel

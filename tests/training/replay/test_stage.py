@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.forecast import moment_at
+from features.moment import moment_at
 from features.sources.account_tables import accounts_of
 from models.account import Account
 from models.book import Book

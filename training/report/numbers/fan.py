@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from features.forecast import Moment, moment_at
+from features.moment import Moment, moment_at
 from models.book import Book
 from models.margin.levels import margin_levels
 from models.margin.replay import replay as walk

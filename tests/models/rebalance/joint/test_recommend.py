@@ -15,7 +15,8 @@ from models.account import Account
 from models.rebalance import Policy, Target
 from models.rebalance.balances import held
 from models.rebalance.joint.plan import DeskPlan
-from models.rebalance.joint.recommend import DeskRun, recommend_desk
+from models.rebalance.joint.recommend import recommend_desk
+from models.rebalance.joint.run import DeskRun
 from tests.models.builders import book, position
 from tests.models.rebalance.joint.policies import rich, risky, wallet_policy
 from tests.models.rebalance.toy import ASSETS, PRICES, toy_predict

@@ -14,7 +14,8 @@ from scipy.optimize import linprog
 from models.book import Book
 from models.margin.levels import margin_levels
 from models.rebalance.joint.problem import Arcs, Curves, DeskProblem, Pools, Slots
-from models.rebalance.joint.recommend import DeskRun, recommend_desk
+from models.rebalance.joint.recommend import recommend_desk
+from models.rebalance.joint.run import DeskRun
 from models.rebalance.joint.solve import solve
 from models.rebalance.joint.tails import joint_tail, tail_mean, tail_weights
 from models.typing import BoolArray, FloatArray
