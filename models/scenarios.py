@@ -216,7 +216,10 @@ class ScenarioPool:
         known, own, shared = self._together(own_share)
         market = np.zeros((s_n, t_n), np.float32) if self.market is None else self.market
         windows = (self.low, self.high, self.close, market)
-        _scale(windows, np.ascontiguousarray(deviation, np.float32), known, own, shared, out)
+        _steps(windows, np.ascontiguousarray(deviation, np.float32), known, own, shared, out)
+        for part in (low, high, close):
+            np.exp(part, out=part)  # outside the kernels: numpy takes many at once
+        _chain(out)
         return out
 
     def _together(self, own_share: FloatArray | None) -> tuple[BoolArray, Float32Array, Float32Array]:
@@ -270,7 +273,7 @@ def _mix(low: Float32Array, high: Float32Array, close: Float32Array, a: int, oth
 
 
 @njit(cache=True)
-def _scale(
+def _steps(
     windows: tuple[Float32Array, Float32Array, Float32Array, Float32Array],
     deviation: Float32Array,
     known: BoolArray,
@@ -278,19 +281,13 @@ def _scale(
     shared: Float32Array,
     out: Paths,
 ) -> None:
-    """Fill the paths and their bounds; what lies beyond open and close of an hour is not turned."""
+    """Fill the paths with log steps; what lies beyond open and close of an hour is not turned."""
     low, high, close, market = windows
     s_n, a_n, t_n = low.shape
     zero = np.float32(0.0)
-    out.block_low[:] = np.inf
-    out.block_high[:] = 0.0
     for s in range(s_n):
         for a in range(a_n):
-            level = np.float32(1.0)
-            k = 0
             for t in range(t_n):
-                if t == out.blocks[k + 1]:
-                    k += 1
                 d = deviation[a, t]
                 least, most, move = low[s, a, t], high[s, a, t], close[s, a, t]
                 if known[s, a]:
@@ -298,16 +295,31 @@ def _scale(
                     least += min(turned, zero) - min(move, zero)
                     most += max(turned, zero) - max(move, zero)
                     move = turned
-                bottom = level * np.exp(least * d)
-                top = level * np.exp(most * d)
-                level = level * np.exp(move * d)
-                out.low[s, a, t] = bottom
-                out.high[s, a, t] = top
-                out.close[s, a, t] = level
-                out.block_low[s, a, k] = min(out.block_low[s, a, k], bottom)
-                out.block_high[s, a, k] = max(out.block_high[s, a, k], top)
-            out.path_low[a, s] = out.block_low[s, a].min()
-            out.path_high[a, s] = out.block_high[s, a].max()
+                out.low[s, a, t] = least * d
+                out.high[s, a, t] = most * d
+                out.close[s, a, t] = move * d
+
+
+@njit(cache=True)
+def _chain(out: Paths) -> None:
+    """Chain factors from hour to hour into price ratios to now, in place, and fill the bounds of the paths."""
+    s_n, a_n, _ = out.low.shape
+    for s in range(s_n):
+        for a in range(a_n):
+            level, least, most = np.float32(1.0), np.float32(np.inf), np.float32(0.0)
+            for k in range(len(out.blocks) - 1):
+                lowest, highest = np.float32(np.inf), np.float32(0.0)
+                for t in range(out.blocks[k], out.blocks[k + 1]):
+                    bottom, top = level * out.low[s, a, t], level * out.high[s, a, t]
+                    level *= out.close[s, a, t]
+                    out.low[s, a, t] = bottom
+                    out.high[s, a, t] = top
+                    out.close[s, a, t] = level
+                    lowest = bottom if bottom < lowest else lowest
+                    highest = top if top > highest else highest
+                out.block_low[s, a, k], out.block_high[s, a, k] = lowest, highest
+                least, most = min(least, lowest), max(most, highest)
+            out.path_low[a, s], out.path_high[a, s] = least, most
     for a in range(a_n):
         out.least[a] = out.path_low[a].min()
         out.most[a] = out.path_high[a].max()
