@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from serving.logs import log_config
+from serving.memory import keep_memory_whole
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def serve(settings: Settings, log_level: str = "info") -> None:
 
     from serving.app import create_app
 
+    keep_memory_whole()
     config = log_config(settings.log_format, log_level, settings.log_requests)
     dictConfig(config)
     app = create_app(settings)

@@ -42,7 +42,7 @@ from serving.security.tenants import create_tenant
 from serving.store import open_store, upgrade
 from serving.store.engine import database_url, make_engine
 
-DAYS = 120
+DAYS, HISTORY_DAYS = 400, 119
 MOST_MORE = {"files": 5, "threads": 2}
 _SERVE = "from benchmarks.soak.__main__ import serve_leaking as s; s({leak!r})"
 
@@ -175,11 +175,10 @@ def _bars(whole: MarketPanel, first: int) -> Iterator[tuple[str, list[dict[str, 
 def _server(address: str, root: Path, bundle: Path, leak: float) -> Iterator[tuple[int, int]]:
     port = _free_port()
     environ = os.environ | {
-        "MALLOC_ARENA_MAX": "2",  # as deploy/ has it
         "MARGINCAST_DATABASE": address,
         "MARGINCAST_MARKET": str(root / "market"),
         "MARGINCAST_MODEL": str(bundle),
-        "MARGINCAST_HISTORY_DAYS": str(DAYS - 1),
+        "MARGINCAST_HISTORY_DAYS": str(HISTORY_DAYS),
         "MARGINCAST_API_KEY": KEY,
         "MARGINCAST_PORT": str(port),
         "MARGINCAST_LEDGER_CACHE_MB": "10",  # full within minutes, as bars come so much faster than in life

@@ -13,11 +13,10 @@ from models.errors import InputError
 from serving.accounts.canonical import Entry, shard_of
 from serving.problems import ProblemError
 from serving.store import Store
+from serving.store.lists import MOST, in_groups
 from serving.store.tables import account_versions, accounts, shards, tenants
 
 __all__ = ["Change", "Condition", "change", "delete", "shards_of"]
-
-_FEW = 500  # up to so many accounts are looked up by name; beyond it, all of their shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +230,8 @@ def _present(connection: Connection, tenant: str, entries: Sequence[Entry], home
     c = accounts.c
     columns = (c.account_id, c.version, c.digest, c.as_of_ns, c.deleted, c.updated_ns)
     wanted = select(*columns).where(accounts.c.tenant_id == tenant)
-    if len(entries) <= _FEW:
-        wanted = wanted.where(accounts.c.account_id.in_([entry.account_id for entry in entries]))
+    if len(entries) <= MOST:  # by name; beyond it, all of their shards
+        wanted = wanted.where(c.account_id.in_(next(in_groups(entry.account_id for entry in entries), [])))
     else:
         wanted = wanted.where(accounts.c.shard.in_(homes))
     return {row.account_id: row for row in connection.execute(wanted)}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
+from serving.store.lists import in_groups
 from serving.store.tables import AnyRow, account_versions, accounts
 
 __all__ = ["changed_since", "find", "find_all", "find_at", "history", "listing"]
@@ -42,7 +43,7 @@ def find_all(connection: Connection, tenant: str, account_ids: Sequence[str]) ->
     tenant : str
         Whose accounts.
     account_ids : sequence of str
-        At most some thousand.
+        Names.
 
     Returns
     -------
@@ -50,8 +51,9 @@ def find_all(connection: Connection, tenant: str, account_ids: Sequence[str]) ->
         Rows of `serving.store.tables.accounts` by name; without those that are not there.
     """
     c = accounts.c
-    wanted = select(accounts).where(c.tenant_id == tenant, ~c.deleted, c.account_id.in_(account_ids))
-    return {row.account_id: row for row in connection.execute(wanted)}
+    there = select(accounts).where(c.tenant_id == tenant, ~c.deleted)
+    wanted = (there.where(c.account_id.in_(some)) for some in in_groups(account_ids))
+    return {row.account_id: row for one in wanted for row in connection.execute(one)}
 
 
 def find_at(connection: Connection, tenant: str, account_id: str, at_ns: int) -> AnyRow | None:

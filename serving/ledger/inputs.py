@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
 from models.account import Account
 from serving.accounts import decode_body
+from serving.store.lists import MOST, in_groups
 from serving.store.tables import account_versions, accounts
 
 __all__ = ["acted_at", "states"]
 
-_AT_ONCE = 500
 Key = tuple[str, int]
 
 
@@ -41,7 +40,7 @@ def states(
         The states wanted, where they still are.
     """
     missing = {key for key in wanted if key not in known}
-    if len(missing) > _AT_ONCE:  # most are the present ones
+    if len(missing) > MOST:  # most are the present ones
         c = accounts.c
         present = select(c.account_id, c.version, c.body).where(c.tenant_id == tenant, c.shard == shard)
         for row in connection.execute(present):
@@ -49,7 +48,7 @@ def states(
                 known[row.account_id, row.version] = decode_body(bytes(row.body))
                 missing.remove((row.account_id, row.version))
     p = account_versions.c
-    for names in _batches(sorted({name for name, _ in missing})):
+    for names in in_groups(sorted({name for name, _ in missing})):
         past = select(p.account_id, p.version, p.body).where(p.tenant_id == tenant, p.account_id.in_(names))
         for row in connection.execute(past.where(p.body.is_not(None))):
             if (row.account_id, row.version) in missing:
@@ -82,7 +81,7 @@ def acted_at(connection: Connection, tenant: str, shard: int, said: Sequence[Key
     versions = {row.account_id: row.version for row in connection.execute(newest)}
     later = {name: version for name, version in said if versions.get(name, version) > version}
     p, found = account_versions.c, dict[str, int]()
-    for names in _batches(sorted(later)):
+    for names in in_groups(sorted(later)):
         past = select(p.account_id, p.version, p.as_of_ns, p.content, p.since_ns).where(
             p.tenant_id == tenant, p.account_id.in_(names)
         )
@@ -93,9 +92,3 @@ def acted_at(connection: Connection, tenant: str, shard: int, said: Sequence[Key
             elif row.version > later[row.account_id] and row.content != content.get(row.account_id):
                 found.setdefault(row.account_id, row.since_ns if row.as_of_ns is None else row.as_of_ns)
     return found
-
-
-def _batches(items: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(items)
-    while batch := list(islice(rest, _AT_ONCE)):
-        yield batch

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, and_, func, insert, select
 from serving.live.bars import Incoming
 from serving.live.market import StoredBar
 from serving.store import Store
+from serving.store.lists import in_groups
 from serving.store.tables import bars
 
 __all__ = ["bars_after", "bars_now", "store_bars"]
 
 Known = Callable[[str, int], tuple[float, ...] | None]
 """The bar of an asset at an open stamp that the files have; None where they have none."""
-_CHUNK = 200
 _NAMES = ("open", "high", "low", "close", "volume", "funding_rate")
 
 
@@ -114,8 +114,8 @@ def _present(connection: Connection, incoming: Sequence[Incoming]) -> dict[tuple
     c = bars.c
     stamps = sorted({bar.open_ns for bar in incoming})
     found: dict[tuple[str, int], tuple[int, Any]] = {}
-    for begin in range(0, len(stamps), _CHUNK):
-        wanted = select(bars).where(c.open_ns.in_(stamps[begin : begin + _CHUNK])).order_by(c.revision)
+    for some in in_groups(stamps):
+        wanted = select(bars).where(c.open_ns.in_(some)).order_by(c.revision)
         for row in connection.execute(wanted):
             found[row.asset, row.open_ns] = (row.revision, _stored(row).values)
     return found

@@ -16,13 +16,13 @@ from models.typing import HORIZONS, HOUR_NS, MINUTE_NS, FloatArray
 from serving.accounts.schemas import instant
 from serving.live.alerts import SEVERITIES, AlertRules, Raised, Standing, within_budget
 from serving.store import Store
+from serving.store.lists import MOST, in_groups
 from serving.store.tables import accounts, alert_states, alerts, deliveries, events, tenants, webhooks
 
 __all__ = ["EVENTS", "Scene", "Told", "alert_rules", "desk_policy", "emit", "end_of_deleted", "open_alerts", "tell"]
 
 EVENTS = ("alert", "alert_ended", "digest", "test")
 """Kinds of event: an alert began or grew, one ended, many beyond the budget, a test."""
-_CHUNK = 400  # names in one statement
 _LATER_ROUNDS_NS = 10 * MINUTE_NS
 
 
@@ -134,8 +134,8 @@ def open_alerts(
     """
     c = alert_states.c
     wanted = select(c.account_id, c.kind, c.alert_id, c.level).where(c.tenant_id == tenant)
-    if account_ids is not None and len(account_ids) <= _CHUNK:
-        wanted = wanted.where(c.account_id.in_(account_ids))
+    if account_ids is not None and len(account_ids) <= MOST:
+        wanted = wanted.where(c.account_id.in_(next(in_groups(account_ids), [])))
     else:
         same = (accounts.c.tenant_id == c.tenant_id) & (accounts.c.account_id == c.account_id)
         wanted = wanted.join(accounts, same).where(accounts.c.shard == shard)
@@ -160,8 +160,7 @@ def end_of_deleted(connection: Connection, tenant: str, shard: int, now_ns: int)
     same = (a.tenant_id == c.tenant_id) & (a.account_id == c.account_id)
     gone = select(c.alert_id).join(accounts, same).where(a.tenant_id == tenant, a.shard == shard, a.deleted)
     ids = connection.execute(gone).scalars().all()
-    for begin in range(0, len(ids), _CHUNK):
-        part = ids[begin : begin + _CHUNK]
+    for part in in_groups(ids):
         connection.execute(delete(alert_states).where(c.alert_id.in_(part)))
         connection.execute(update(alerts).where(alerts.c.id.in_(part)).values(closed_ns=now_ns))
 
@@ -306,8 +305,7 @@ def _end(connection: Connection, scene: Scene, raised: Sequence[Raised]) -> list
     """Close what ended or was replaced; give the ends of alerts that had been told one by one."""
     gone = [one.before if one.level else one.alert_id for one in raised if one.before or not one.level]
     silent: set[str] = set()
-    for begin in range(0, len(gone), _CHUNK):
-        part = gone[begin : begin + _CHUNK]
+    for part in in_groups(gone):
         connection.execute(delete(alert_states).where(alert_states.c.alert_id.in_(part)))
         closed = update(alerts).where(alerts.c.id.in_(part)).values(closed_ns=scene.now_ns)
         rows = connection.execute(closed.returning(alerts.c.id, alerts.c.over_budget))

@@ -19,6 +19,7 @@ from serving.live.webhooks.signing import signed_headers
 from serving.live.webhooks.targets import Checked, Targets
 from serving.metrics import Metrics
 from serving.store import Store
+from serving.store.lists import in_groups
 from serving.store.tables import deliveries, events, webhooks
 
 __all__ = ["Backoff", "Deliverer", "Due"]
@@ -212,7 +213,8 @@ class Deliverer:
             events, (e.tenant_id == d.tenant_id) & (e.seq == d.event_seq)
         )
         columns = (d.id, d.attempts, d.webhook_id, w.url, w.secret, e.tenant_id, e.seq, e.kind, e.body, e.created_ns)
-        rows = connection.execute(select(*columns).select_from(joined).where(d.id.in_(ids))).all()
+        wanted = select(*columns).select_from(joined)
+        rows = [row for some in in_groups(ids) for row in connection.execute(wanted.where(d.id.in_(some)))]
         return [
             Due(row.id, row.attempts, row.webhook_id, row.url, row.secret, f"{row.tenant_id}.{row.seq}", _body(row))
             for row in rows
