@@ -57,8 +57,8 @@ def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
         print("| " + " | ".join(format(row[name], how) for name, how in columns.items()) + " |")
 
 
-def report(found: Study) -> None:
-    """Print the curve, and the comparisons with the plan."""
+def report(found: Study, family: str = "plan") -> None:
+    """Print the curve, and the comparisons with one family."""
     print(f"\n{found.accounts} accounts, {found.account_days / found.days:.0f} at a time over {found.days:.0f} days")
     rows = found.rows()
     columns = {
@@ -68,7 +68,7 @@ def report(found: Study) -> None:
         "refused": "d", "worsened": "d", "broken": "d",
     }  # fmt: skip
     table(rows, columns)
-    print("\nAgainst the curve of the plan, 95% intervals:\n")
+    print(f"\nAgainst the curve of the {family}, 95% intervals:\n")
     for one in found.compared():
         one["fewer at equal cost"] = f"{one['fewer']:.0f} [{one['fewer_low']:.0f}, {one['fewer_high']:.0f}]"
         saved = f"{one['cheaper']:,.0f} [{one['cheaper_low']:,.0f}, {one['cheaper_high']:,.0f}]"
@@ -145,9 +145,9 @@ def main() -> None:
     accounts = sampled(panel, first, last, chosen.per_week, chosen.days, chosen.seed)
     policy = with_costs(load_policy(POLICY), chosen.flat_cost, chosen.cost_rate)
     setting = Setting(chosen.every, chosen.days * 1440, chosen.seed)
-    stage, accounts, failures = build_stage(accounts, panel, policy, prior, predictor, setting)
-    print(f"left out: {len(failures)}; asked in {time.perf_counter() - begun:.0f} s")
-    found = study(stage, accounts, rules_of(chosen.rules))
+    built = build_stage(accounts, panel, policy, prior, predictor, setting)
+    print(f"left out: {len(built.failures)}; asked in {time.perf_counter() - begun:.0f} s")
+    found = study(built.stage, built.accounts, rules_of(chosen.rules))
     report(found)
     if chosen.out is not None:
         write(found, chosen.out)

@@ -33,7 +33,10 @@ def replay(
         Path | None, typer.Option("--policy", help="Policy file: run rules for collateral on the accounts.")
     ] = None,
     rules: Annotated[
-        str | None, typer.Option("--rules", help="With --policy: some of static, band, dynamic, target, plan.")
+        str | None,
+        typer.Option(
+            "--rules", help="With --policy: some of static, band, dynamic, target, plan; desk: joint plans, slower."
+        ),
     ] = None,
     every: Annotated[int, typer.Option("--every", help="With --policy: minutes between decisions.", min=1)] = 240,
     model: Model = "prior", registry: Registry = None, seed: Seed = 0,
@@ -44,7 +47,8 @@ def replay(
     --from and --to choose the accounts by their as_of. Accounts are held still: nobody tops up, nobody trades.
     With --policy rules send collateral and take it back, on its routes, with their lags, fees and failures: a static
     threshold, a band, a dynamic threshold, a target for P(call) and the plan, each at several settings, beside nothing
-    and perfect foresight. Each account is watched for --horizon minutes, or until its first contract expires.
+    and perfect foresight. With --rules desk a joint plan of all accounts is made at every decision, at several targets.
+    Each account is watched for --horizon minutes, or until its first contract expires.
     """
     from margincast.cli.batch import Answer, run_batch
     from margincast.cli.inputs import instant, read_books

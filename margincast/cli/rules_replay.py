@@ -23,6 +23,8 @@ __all__ = ["replay_rules"]
 
 MOST = 100_000
 PATHS = 1024
+SECONDS = 2.0
+"""Of the solver, for one joint plan."""
 SHOWN = (
     "rule", "knob", "width", "called", "liquidated", "spent", "losses", "total", "regret", "idle_share",
     "moves_per_day", "refused", "worsened", "broken",
@@ -65,7 +67,7 @@ def replay_rules(
     setting : Setting
         How often is decided, for how long each account is watched, and the seed.
     rules : str or None
-        Families with commas; all where None.
+        Families with commas, ``desk`` for joint plans; all but these where None.
     out : Path or None
         Table of results: .csv, .jsonl or .parquet.
     as_json : bool
@@ -81,25 +83,28 @@ def replay_rules(
     from features.policy import load_policy
     from features.sources.tables import TableWriter
     from margincast.cli.stages import stages
+    from training.replay.desks import DESK_TARGETS, desk_rules
     from training.replay.stage import build_stage
     from training.replay.study import FAMILIES, rules_of, study
 
     families = names(rules) or FAMILIES
-    chosen, terms = rules_of(families), load_policy(policy)
+    single = [family for family in families if family != "desk"]
+    chosen, terms = rules_of(single), load_policy(policy)
     loaded = open_model(model, registry)
     with stages() as report:
         read, panel, failures = _read(accounts, market, loaded, span, at, bar, venue)
         prior = _prior(loaded, panel, read, model)
-        stage, kept, more = build_stage(read, panel, terms, prior, loaded.predictor, setting, report)
-        found = study(stage, kept, chosen, report)
-    for failure in [*failures, *more]:
+        built = build_stage(read, panel, terms, prior, loaded.predictor, setting, report)
+        joint = desk_rules(built, DESK_TARGETS, SECONDS) if "desk" in families else []
+        found = study(built.stage, built.accounts, [*chosen, *joint], report)
+    for failure in [*failures, *built.failures]:
         note(f"left out: {failure.account_id or f'line {failure.row}'}: {failure.message}")
     if out is not None:
         rows = found.rows()
         with TableWriter(out) as table:
             table.write({name: np.array([row[name] for row in rows]) for name in rows[0]})
     if as_json:
-        emit_json(_answer(found, len(failures) + len(more)))
+        emit_json(_answer(found, len(failures) + len(built.failures)))
     else:
         _show(found)
 

@@ -72,6 +72,19 @@ def test_rules_are_compared_on_the_same_accounts(run, write, market, policy, tmp
     assert json.loads(other.stdout)["rules"][0] == rows[0]
 
 
+def test_joint_plans_are_asked_for_by_name(run, write, market, policy):
+    command = ("replay", file_of(write), "--market", market, "--policy", policy, "--horizon", 2 * 1440, "--every", 480)
+    seen = run(*command, "--rules", "plan,desk", "--json")
+    assert seen.exit_code == 0, seen.output
+    answer = json.loads(seen.stdout)
+    desk = [row for row in answer["rules"] if row["rule"] == "desk"]
+    assert [row["knob"] for row in desk] == [0.2, 0.1, 0.05, 0.02]
+    assert all(row["worsened"] == row["broken"] == row["refused"] == 0 for row in desk)
+    assert 0 < desk[0]["spent"] <= desk[-1]["spent"]
+    assert desk[-1]["liquidated"] < answer["rules"][0]["liquidated"]
+    assert {row["name"] for row in answer["against_plan"]} == {"desk"}
+
+
 def test_a_table_for_people(run, write, market, policy):
     seen = run("replay", file_of(write), "--market", market, "--policy", policy, "--rules", "static")
     assert seen.exit_code == 0, seen.output

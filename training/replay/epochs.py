@@ -19,7 +19,7 @@ from models.rebalance.replaying.levers import Levers
 from models.rebalance.replaying.watch import Watch
 from models.typing import HOUR_NS, FloatArray, IntArray
 
-__all__ = ["Asked", "decisions", "epoch_at"]
+__all__ = ["Asked", "carried", "decisions", "epoch_at"]
 
 _DISTANCES = np.array([0.1, 0.35, 0.7, 1.1, 1.6, 2.2, 3.0, 4.2, 6.0, 8.5, 12.0])
 """Distances to liquidation at which curves are asked for, in deviations of a day."""
@@ -100,7 +100,7 @@ def epoch_at(asked: Asked, bar: int, rows: IntArray) -> Epoch:
     """
     panel, seen = asked.panel, asked.watch
     moment = moment_at(panel, panel.start + bar * panel.step, asked.prior, asked.predictor)
-    book = moment.valued(_carried(asked, bar, rows))
+    book = moment.valued(carried(asked, bar, rows))
     slope = _deltas(book, moment.price)
     deviation = np.sqrt(np.maximum(np.einsum("ma,ab,mb->m", slope, _covariance(panel, bar), slope) * 24.0, 0.0))
     scale = _scale(book, moment, slope)
@@ -120,8 +120,23 @@ def epoch_at(asked: Asked, bar: int, rows: IntArray) -> Epoch:
     return Epoch(bar, rows, price, deviation, near, amount, p)
 
 
-def _carried(asked: Asked, bar: int, rows: IntArray) -> Book:
-    """The accounts as they are at the open of a bar: funding paid, options nearer to their expiry."""
+def carried(asked: Asked, bar: int, rows: IntArray) -> Book:
+    """Give accounts as they are at the open of a bar: funding paid, options nearer to their expiry.
+
+    Parameters
+    ----------
+    asked : Asked
+        Accounts, market and predictor.
+    bar : int
+        The bar.
+    rows : ndarray of int, shape (m,)
+        The accounts.
+
+    Returns
+    -------
+    Book
+        m accounts without their levers.
+    """
     panel, watch = asked.panel, asked.watch
     book = asked.levers.book.take(rows)
     as_of = np.full(len(rows), panel.start + bar * panel.step, np.int64)

@@ -14,6 +14,7 @@ from models.market import MarketPanel
 from models.predictor.predictor import MarginCallPredictor
 from models.prior import PriorModel
 from models.rebalance.policy import Policy
+from models.rebalance.replaying.dispatch import Serving
 from models.rebalance.replaying.levers import Levers, lever_moves, levers_of
 from models.rebalance.replaying.run import Stage
 from models.rebalance.replaying.terms import way_table
@@ -21,7 +22,7 @@ from models.rebalance.replaying.watch import Watch, join_watches, watch
 from models.typing import IntArray
 from training.replay.epochs import Asked, decisions
 
-__all__ = ["Setting", "build_stage"]
+__all__ = ["Built", "Setting", "build_stage"]
 
 Report = Callable[[str, int, int], None]
 
@@ -38,6 +39,8 @@ class Setting:
         How long each account is watched, at least one bar.
     seed : int
         Of lags and failed transfers, >= 0.
+    serving : {"urgent", "first"}
+        Who is served first at a decision where not all can be.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Setting:
     every_minutes: int = 240
     stay_minutes: int = 4320
     seed: int = 0
+    serving: Serving = "urgent"
 
     def __post_init__(self) -> None:
         for name, least in (("every_minutes", 1), ("stay_minutes", 1), ("seed", 0)):
@@ -63,6 +67,28 @@ class _Entry:
     moment: Moment
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """A stage, and what it was made of.
+
+    Parameters
+    ----------
+    stage : Stage
+        What every rule is run on.
+    accounts : list of Account, length n
+        Its accounts in order.
+    asked : Asked
+        The same in columns, with the market and the predictor: for rules that ask anew.
+    failures : list of Failure
+        The accounts that could not be computed.
+    """
+
+    stage: Stage
+    accounts: list[Account]
+    asked: Asked
+    failures: list[Failure]
+
+
 def build_stage(
     accounts: Sequence[Account],
     panel: MarketPanel,
@@ -71,7 +97,7 @@ def build_stage(
     predictor: MarginCallPredictor | None = None,
     setting: Setting | None = None,
     report: Report = lambda name, done, total: None,
-) -> tuple[Stage, list[Account], list[Failure]]:
+) -> Built:
     """Walk accounts, ask the predictor at every decision, and lay out the terms of the policy.
 
     Parameters
@@ -93,7 +119,7 @@ def build_stage(
 
     Returns
     -------
-    tuple of (Stage, list of Account, list of Failure)
+    Built
         The stage, its accounts in order, and the accounts that could not be computed.
 
     Raises
@@ -122,9 +148,9 @@ def build_stage(
     for epoch in decisions(asked, every):
         epochs.append(epoch)
         report("decisions", len(epochs), -(-(last - int(watched.first.min())) // every))
-    stage = Stage(watched, table, policy, epochs, [], every, panel.start, bar, setting.seed)
+    stage = Stage(watched, table, policy, epochs, [], every, panel.start, bar, setting.seed, setting.serving)
     terms = [table.terms(e.rows, e.price, stage.when(e.bar), setting.every_minutes) for e in epochs]
-    return replace(stage, terms=terms), accounts, failures
+    return Built(replace(stage, terms=terms), accounts, asked, failures)
 
 
 def _entries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from models.rebalance.replaying.run import Stage, run_rule
 from models.rebalance.replaying.worthwhile import Worthwhile
 from models.typing import DAY_NS, IntArray
 
-__all__ = ["FAMILIES", "Study", "rules_of", "study"]
+__all__ = ["FAMILIES", "Study", "against", "ran", "rules_of", "study", "weeks_of"]
 
 Report = Callable[[str, int, int], None]
 _RATIOS = (1.05, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0)
@@ -44,7 +44,7 @@ class Study:
     widths : tuple of float
         Width of the band of each, NaN where it has none.
     comparisons : tuple of Comparison
-        Rules against the curve of the plan.
+        Rules against the curve of the plan, or of another family.
     worsened : tuple of int
         Accounts of each outcome that were called or liquidated and would not have been without any action.
     broken : tuple of int
@@ -166,6 +166,28 @@ def study(
     Study
         Everything.
     """
+    found = ran(stage, accounts, rules, report)
+    return against(found, "plan", weeks_of(stage), draws)
+
+
+def ran(
+    stage: Stage,
+    accounts: Sequence[Account],
+    rules: Sequence[Rule],
+    report: Report = lambda name, done, total: None,
+) -> Study:
+    """Run rules and check what they moved.
+
+    Parameters
+    ----------
+    stage, accounts, rules, report
+        As `study`.
+
+    Returns
+    -------
+    Study
+        Without comparisons.
+    """
     outcomes, widths = [run_rule(stage, Nothing())], [float("nan")]
     for k, rule in enumerate(rules):
         outcomes.append(run_rule(stage, rule))
@@ -175,19 +197,50 @@ def study(
         outcomes.append(foresight(stage, knob))
         widths.append(float("nan"))
     nothing = outcomes[0]
-    plan = [nothing, *(o for o in outcomes if o.name == "plan")]
-    others = [o for o in outcomes if o.name in FAMILIES and o.name != "plan"]
-    found = compare(plan, others, _weeks(stage), draws) if len(plan) > 1 else []
     worsened = [int(((o.called & ~nothing.called) | (o.liquidated & ~nothing.liquidated)).sum()) for o in outcomes]
     broken = [_broken(stage, accounts, stage.policy, o) for o in outcomes]
     watched = float(stage.watch.stay.sum()) * stage.bar_minutes / 1440.0
     span = (stage.epochs[-1].bar - stage.epochs[0].bar + stage.every_bars) * stage.bar_minutes / 1440.0
-    found_all = tuple(outcomes), tuple(widths), tuple(found), tuple(worsened), tuple(broken)
-    return Study(*found_all, len(accounts), watched, span)
+    return Study(tuple(outcomes), tuple(widths), (), tuple(worsened), tuple(broken), len(accounts), watched, span)
 
 
-def _weeks(stage: Stage) -> IntArray:
-    """Week in which each account begins, counted from 0."""
+def against(found: Study, family: str, block: IntArray, draws: int = 2000) -> Study:
+    """Compare all rules with the curve of one family.
+
+    Parameters
+    ----------
+    found : Study
+        What every rule did.
+    family : str
+        Name of the family that the others are compared with.
+    block : ndarray of int, shape (n,)
+        Block of each account; whole blocks are drawn.
+    draws : int
+        Bootstrap draws.
+
+    Returns
+    -------
+    Study
+        With comparisons, unless the family is not among the rules.
+    """
+    curve = [found.outcomes[0], *(o for o in found.outcomes if o.name == family)]
+    others = [o for o in found.outcomes if o.name not in ("nothing", "foresight", family)]
+    return replace(found, comparisons=tuple(compare(curve, others, block, draws)) if len(curve) > 1 else ())
+
+
+def weeks_of(stage: Stage) -> IntArray:
+    """Say in which week each account begins.
+
+    Parameters
+    ----------
+    stage : Stage
+        n accounts.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Weeks, counted from 0.
+    """
     when = stage.start + stage.watch.first * stage.bar_minutes * 60_000_000_000
     return np.unique(when // _WEEK_NS, return_inverse=True)[1].astype(np.int64)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from models.rebalance.limits import RiskLimits
 from models.rebalance.policy import Policy
 from models.rebalance.replaying.ledger import Moved
-from models.rebalance.replaying.rules import Wanted
+from models.rebalance.replaying.rules import Order, Wanted
 from models.rebalance.replaying.terms import WayTable, preferred
 from models.rebalance.replaying.ways import Way, minutes_of
 from models.typing import FloatArray, IntArray
 
-__all__ = ["Dispatcher", "Draws"]
+__all__ = ["Dispatcher", "Draws", "Serving"]
+
+Serving = Literal["urgent", "first"]
+"""Who is served first at a decision: the most urgent, or whoever comes first, in an order drawn anew each time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,10 +30,13 @@ class Draws:
     ----------
     lag, failure : ndarray, shape (n,)
         In [0, 1), for each account.
+    turn : ndarray, shape (n,), optional
+        When each account comes, where whoever comes first is served first.
     """
 
     lag: FloatArray
     failure: FloatArray
+    turn: FloatArray | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -108,21 +116,37 @@ class Dispatcher:
         Returns
         -------
         list of Moved
-            First what is taken back, then what is sent, the most urgent first.
+            First what is taken back, then what the rule ordered itself, then what else is sent: the most urgent first,
+            or in the order in which the accounts come.
         """
-        turn = _Turn(
-            when_ns, every, draws, [] if not np.isfinite(wanted.amount).any() else self.table.arrivals(when_ns)
-        )
+        idle = not wanted.orders and not np.isfinite(wanted.amount).any()
+        turn = _Turn(when_ns, every, draws, [] if idle else self.table.arrivals(when_ns))
         change = np.nan_to_num(wanted.amount - held)
         out: list[Moved] = []
         if self.policy.release:
             for k in np.flatnonzero(change < 0.0).tolist():
                 out += self._take_back(int(rows[k]), -float(change[k]), float(price[k]), turn)
+        out += self._ordered(wanted.orders, rows, held, price, turn)
         up = np.flatnonzero(change > 0.0)
-        for k in up[np.argsort(-wanted.urgency[up], kind="stable")].tolist():
+        first = -wanted.urgency[up] if draws.turn is None else draws.turn[rows[up]]
+        for k in up[np.argsort(first, kind="stable")].tolist():
             sent = self._send(int(rows[k]), float(change[k]), float(held[k]), float(price[k]), turn)
             self.refused += sent is None
             out += [] if sent is None else [sent]
+        return out
+
+    def _ordered(
+        self, orders: Sequence[Order], rows: IntArray, held: FloatArray, price: FloatArray, turn: _Turn
+    ) -> list[Moved]:
+        """Make the transfers that the rule gave itself, each by its own route and whole, but for a step, or not."""
+        out, there = [], held.copy()
+        for order in orders:
+            k = order.place
+            sent = self._send(int(rows[k]), order.units, float(there[k]), float(price[k]), turn, order.route)
+            self.refused += sent is None
+            if sent is not None:
+                there[k] += sent.units
+                out.append(sent)
         return out
 
     def _may_move(self, dollars: float, turn: _Turn) -> bool:
@@ -133,11 +157,17 @@ class Dispatcher:
         turn.moves += 1
         turn.dollars += dollars
 
-    def _send(self, i: int, units: float, held: float, price: float, turn: _Turn) -> Moved | None:
+    def _send(
+        self, i: int, units: float, held: float, price: float, turn: _Turn, route: int | None = None
+    ) -> Moved | None:
         minutes = turn.minutes[int(self.table.group[i])]
         able = []
         for way, late in zip(self.table.ways[i], minutes, strict=True):
+            if route is not None and way.number != route:
+                continue
             sized = way.sized(min(units, way.room - held), self.free[way.route.source, way.asset])
+            if route is not None and sized < units * (1.0 - 1e-6) - way.step:
+                continue
             if sized > 0 and held + sized <= way.room and self._may_move(sized * price, turn):
                 able.append((way, late, sized))
         if not able:

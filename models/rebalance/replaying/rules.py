@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from models.rebalance.limits import RiskLimits
 from models.rebalance.replaying.epochs import Epoch, between
 from models.rebalance.replaying.terms import Terms
-from models.typing import FloatArray
+from models.typing import BoolArray, FloatArray
 
-__all__ = ["AtTarget", "Band", "Dynamic", "Nothing", "Rule", "Static", "View", "Wanted"]
+__all__ = ["AtTarget", "Band", "Dynamic", "Nothing", "Order", "Rule", "Static", "View", "Wanted"]
 
 _CALL, _DAY = 0, 2
 _REFILL = 1.25
@@ -38,6 +39,10 @@ class View:
         What one unit adds to them.
     factor : ndarray
         Call requirement over maintenance.
+    live : ndarray of bool, optional
+        Who was not liquidated before; all where None.
+    free : mapping of tuple of (str, str) to float
+        Units that may still leave each place, by place and asset.
     """
 
     epoch: Epoch
@@ -49,6 +54,8 @@ class View:
     more_equity: FloatArray
     more_maintenance: FloatArray
     factor: FloatArray
+    live: BoolArray | None = None
+    free: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     def amount_for(self, ratio: FloatArray | float, beyond: FloatArray | float = 0.0) -> FloatArray:
         """Units at which equity is so many times maintenance, and so much more."""
@@ -56,6 +63,25 @@ class View:
         lack = ratio * self.maintenance + beyond - self.equity
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(gain > 0.0, lack / gain, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One transfer that a rule gives itself, with its route and its size.
+
+    Parameters
+    ----------
+    place : int
+        Place of the account among the rows of the decision.
+    route : int
+        Place of the route in the policy.
+    units : float
+        How much is to arrive, > 0.
+    """
+
+    place: int
+    route: int
+    units: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,10 +94,13 @@ class Wanted:
         Units that each account should have been sent in all, >= 0; NaN: leave it as it is.
     urgency : ndarray, shape (m,)
         Who is served first where not all can be.
+    orders : tuple of Order
+        Transfers that are made as they are given, in this order, before those that `amount` asks for.
     """
 
     amount: FloatArray
     urgency: FloatArray
+    orders: tuple[Order, ...] = ()
 
 
 class Rule(Protocol):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.rebalance.policy import Policy
-from models.rebalance.replaying.dispatch import Dispatcher, Draws
+from models.rebalance.replaying.dispatch import Dispatcher, Draws, Serving
 from models.rebalance.replaying.epochs import Epoch
 from models.rebalance.replaying.ledger import Moved, Outcome
 from models.rebalance.replaying.rules import Rule, View
@@ -45,6 +45,8 @@ class Stage:
         Length of a bar.
     seed : int
         Of lags and failures.
+    serving : {"urgent", "first"}
+        Who is served first at a decision where not all can be: the most urgent, or whoever comes first.
     """
 
     watch: Watch
@@ -56,6 +58,7 @@ class Stage:
     start: int
     bar_minutes: int
     seed: int
+    serving: Serving = "urgent"
 
     def when(self, bar: int) -> int:
         """Open of a bar, nanoseconds."""
@@ -63,8 +66,9 @@ class Stage:
 
     def draws(self, bar: int) -> Draws:
         """Chance at a decision."""
-        lag, failure = np.random.default_rng([self.seed, bar]).random((2, len(self.watch)))
-        return Draws(lag, failure)
+        rng = np.random.default_rng([self.seed, bar])
+        lag, failure = rng.random((2, len(self.watch)))
+        return Draws(lag, failure, rng.random(len(self.watch)) if self.serving == "first" else None)
 
 
 def run_rule(stage: Stage, rule: Rule) -> Outcome:
@@ -141,9 +145,10 @@ class _Run:
         watch, at = stage.watch, (rows, epoch.bar - stage.watch.first[rows])
         held = self.there[rows] + self.coming[rows]
         levels = (watch.equity[at], watch.maintenance[at], watch.more_equity[at], watch.more_maintenance[at])
-        view = View(epoch, terms, stage.policy.limits, held, *levels, watch.factor[rows])
-        wanted = rule.decide(view)
-        wanted.amount[self.dead[rows]] = np.nan
+        live, free = ~self.dead[rows], dict(self.dispatcher.free)
+        wanted = rule.decide(View(epoch, terms, stage.policy.limits, held, *levels, watch.factor[rows], live, free))
+        wanted.amount[~live] = np.nan
+        wanted = replace(wanted, orders=tuple(order for order in wanted.orders if live[order.place]))
         when, every = stage.when(epoch.bar), float(stage.every_bars * stage.bar_minutes)
         ordered = self.dispatcher.carry_out(wanted, rows, held, epoch.price, when, every, stage.draws(epoch.bar))
         for move in ordered:

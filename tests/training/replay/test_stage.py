@@ -61,8 +61,8 @@ def built(panel, prior, drawn):
 
 
 def test_needs_are_what_the_engine_asks(built, panel, prior):
-    stage, accounts, failures = built
-    assert failures == []
+    stage, accounts = built.stage, built.accounts
+    assert built.failures == []
     watch = stage.watch
     prices = np.array([panel.close[:, f - 1] for f in watch.first])
     moves = lever_moves(accounts, panel.assets, prices, np.full(prices.shape, 0.6))
@@ -79,7 +79,7 @@ def test_needs_are_what_the_engine_asks(built, panel, prior):
 
 
 def test_nobody_ends_worse_no_rule_is_broken_and_the_plan_helps(built):
-    stage, accounts, _ = built
+    stage, accounts = built.stage, built.accounts
     found = study(stage, accounts, [*rules_of(["plan"]), *rules_of(["dynamic"])[:4]], draws=50)
     rows = found.rows()
     assert [row["worsened"] for row in rows] == [0] * len(rows)
@@ -95,13 +95,12 @@ def test_nobody_ends_worse_no_rule_is_broken_and_the_plan_helps(built):
 
 
 def test_decisions_read_nothing_later(built, panel, prior, drawn):
-    stage, _, _ = built
     cut = BEGIN + 48
     other = replace(panel, **{name: getattr(panel, name).copy() for name in ("open", "high", "low", "close")})
     for name in ("open", "high", "low", "close"):
         getattr(other, name)[:, cut:] *= 1.5
-    again, _, _ = build_stage(drawn, other, POLICY, prior, None, Setting(240, STAY * 60, 3))
-    one, two = (run_rule(s, Worthwhile(3.0)).ledger for s in (stage, again))
+    again = build_stage(drawn, other, POLICY, prior, None, Setting(240, STAY * 60, 3))
+    one, two = (run_rule(s, Worthwhile(3.0)).ledger for s in (built.stage, again.stage))
     until = panel.start + cut * HOUR
     before = [[m for m in ledger if m.when_ns < until] for ledger in (one, two)]
     assert len(before[0]) > 0
@@ -124,7 +123,7 @@ def test_accounts_outside_the_market_are_failures(panel, prior, drawn):
     import msgspec
 
     late = msgspec.structs.replace(drawn[0], account_id="late", as_of=drawn[0].as_of.replace(year=2030))
-    stage, kept, failures = build_stage([late, *drawn[:3]], panel, POLICY, prior, None, Setting(240, 24 * 60))
-    assert [f.account_id for f in failures] == ["late"]
-    assert [a.account_id for a in kept] == [a.account_id for a in drawn[:3]]
-    assert len(stage.watch) == 3
+    found = build_stage([late, *drawn[:3]], panel, POLICY, prior, None, Setting(240, 24 * 60))
+    assert [f.account_id for f in found.failures] == ["late"]
+    assert [a.account_id for a in found.accounts] == [a.account_id for a in drawn[:3]]
+    assert len(found.stage.watch) == 3

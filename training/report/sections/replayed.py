@@ -13,9 +13,10 @@ __all__ = ["frontier", "replayed"]
 
 _WORDS = {
     "nothing": "nothing", "static": "a static threshold", "band": "a band", "dynamic": "a dynamic threshold",
-    "target": "a target for P(call)", "plan": "the plan", "foresight": "perfect foresight",
+    "target": "a target for P(call)", "plan": "the plan", "desk": "joint plans",
+    "foresight": "perfect foresight",
 }  # fmt: skip
-_DRAWN = ("static", "band", "dynamic", "target", "plan", "foresight")
+_DRAWN = ("static", "band", "dynamic", "target", "plan", "desk", "foresight")
 
 
 def replayed(found: Replayed) -> Section:

@@ -1,0 +1,113 @@
+"""Joint plans of a desk against rules that decide account by account, on inventories that are too small for all.
+
+Every week accounts of every margin regime begin together and share the places of the policy, whose inventories are
+those of ``docs/policies/guarded-accounts.toml`` times ``--share``; the next week starts with full places. Every rule
+decides every eight hours, on the same accounts, with the same lags and failed transfers. The rule ``desk`` asks the
+planner of ``recommend --desk`` at every decision; the others decide account by account and are served first come, first
+served, in an order drawn anew at each decision, or (``urgent first``) in the order of their urgency. The predictor is
+the prior, fitted on bars before the first account, or with ``--model`` a bundle. Intervals draw weeks.
+
+Run ``python -m benchmarks.replay_desk --data DIR [--from 2025-01-01 --to 2025-06-30 --per-week 80 --share 0.005]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from benchmarks.replay_policies import ASSETS, POLICY, forecaster, report, sampled, write
+from features.policy import load_policy
+from features.sources import load_panel, to_ns
+from models.rebalance import Policy
+from models.rebalance.replaying.desk import Told
+from models.typing import DAY_NS
+from training.replay.desks import DESK_TARGETS, DeskWeek, desk_week, join_weeks
+from training.replay.stage import Setting, build_stage
+from training.replay.study import FAMILIES, rules_of
+
+
+def scaled(policy: Policy, share: float) -> Policy:
+    """The policy with a share of every inventory."""
+    places = {
+        name: msgspec.structs.replace(place, inventory={a: x * share for a, x in place.inventory.items()})
+        for name, place in policy.places.items()
+    }
+    return msgspec.structs.replace(policy, places=places)
+
+
+def report_plans(told: Sequence[tuple[float, Told]]) -> None:
+    """Print what the joint plans took and said."""
+    print("\n| target | plans | accounts asked about | over it | short | solver out of time | stray |", end="")
+    print(" seconds: median | 95% | longest | processor seconds: median | longest |")
+    print("| ---: |" + " ---: |" * 11)
+    for target in dict.fromkeys(knob for knob, _ in told):
+        own = [one for knob, one in told if knob == target]
+        wall, cpu = (np.array([getattr(one, name) for one in own]) for name in ("seconds", "processor_seconds"))
+        cells = [
+            f"{target:g}", len(own), sum(one.accounts for one in own), sum(one.needy for one in own),
+            sum(one.status == "cannot_reach" for one in own), sum(one.timed_out for one in own),
+            sum(one.stray for one in own), f"{np.median(wall):.2f}", f"{np.quantile(wall, 0.95):.2f}",
+            f"{wall.max():.2f}", f"{np.median(cpu):.2f}", f"{cpu.max():.2f}",
+        ]  # fmt: skip
+        print("| " + " | ".join(str(cell) for cell in cells) + " |")
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    folder = os.environ.get("MARGINCAST_DATA")
+    parser.add_argument("--data", type=Path, default=Path(folder) if folder else None)
+    parser.add_argument("--from", dest="start", default="2025-01-01")
+    parser.add_argument("--to", dest="stop", default="2025-06-30")
+    parser.add_argument("--per-week", type=int, default=80)
+    parser.add_argument("--days", type=int, default=7)
+    parser.add_argument("--every", type=int, default=480, help="minutes between decisions")
+    parser.add_argument("--share", type=float, default=0.005, help="of the inventories of the policy")
+    parser.add_argument("--targets", type=float, nargs="+", default=list(DESK_TARGETS), help="settings of desk")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of the solver, for one decision")
+    parser.add_argument("--paths", type=int, default=1024)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--model", type=Path, help="folder of a bundle; the prior, fitted here, where left out")
+    parser.add_argument("--rules", nargs="+", default=list(FAMILIES), help=f"some of {', '.join(FAMILIES)}")
+    parser.add_argument("--out", type=Path)
+    chosen = parser.parse_args()
+    if chosen.data is None:
+        parser.error("--data: expected the folder of the market data, or MARGINCAST_DATA")
+    return chosen
+
+
+def main() -> None:
+    """Sample weeks, run every rule on each, print."""
+    chosen, begun = parsed(), time.perf_counter()
+    data = chosen.data / "data" if (chosen.data / "data").is_dir() else chosen.data
+    panel = load_panel(data, assets=ASSETS)
+    first, last = to_ns(chosen.start, "--from"), to_ns(chosen.stop, "--to")
+    prior, predictor = forecaster(chosen.model, panel, first, chosen.paths)
+    policy = scaled(load_policy(POLICY), chosen.share)
+    setting = Setting(chosen.every, chosen.days * 1440, chosen.seed)
+    rules, weeks = rules_of(chosen.rules), list[DeskWeek]()
+    for begin in range(first, last - chosen.days * DAY_NS + 1, 7 * DAY_NS):
+        seed = chosen.seed + len(weeks)
+        accounts = sampled(panel, begin, begin + chosen.days * DAY_NS, chosen.per_week, chosen.days, seed)
+        built = build_stage(accounts, panel, policy, prior, predictor, setting)
+        assert not built.failures
+        weeks.append(desk_week(built, rules, chosen.targets, chosen.seconds))
+        print(f"week {len(weeks)}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+    found, told = join_weeks(weeks)
+    print(f"{len(weeks)} weeks; inventories: {chosen.share:g} of those of the policy")
+    report(found, "desk")
+    report_plans(told)
+    if chosen.out is not None:
+        write(found, chosen.out)
+    print(f"\n{time.perf_counter() - begun:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
