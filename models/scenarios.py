@@ -217,8 +217,9 @@ class ScenarioPool:
         market = np.zeros((s_n, t_n), np.float32) if self.market is None else self.market
         windows = (self.low, self.high, self.close, market)
         _steps(windows, np.ascontiguousarray(deviation, np.float32), known, own, shared, out)
-        for part in (low, high, close):
-            np.exp(part, out=part)  # outside the kernels: numpy takes many at once
+        with np.errstate(over="ignore"):  # a step that float32 cannot hold is inf, as it is in a kernel
+            for part in (low, high, close):
+                np.exp(part, out=part)  # outside the kernels: numpy takes many at once
         _chain(out)
         return out
 
