@@ -217,6 +217,29 @@ class Engine:
             failures=sorted(failures, key=lambda f: f.row),
         )
 
+    def predict_each(self, requests: Sequence[Accounts]) -> list[PredictionResponse | ProblemError]:
+        """Predict single accounts by one call, each as `predict` would.
+
+        Parameters
+        ----------
+        requests : sequence of Accounts
+            Each a single account; none asks for an explanation.
+
+        Returns
+        -------
+        list of PredictionResponse or ProblemError
+            In their order; the problem where an account is wrong.
+        """
+        accounts = [request.accounts[0] for request in requests]
+        found = self.predict(Accounts(accounts, list(range(len(accounts))), [], False))
+        bad = {one.row: ProblemError(422, one.code, one.message, one.field) for one in found.failures}
+        good = iter(found.predictions)
+
+        def alone(row: int) -> PredictionResponse | ProblemError:
+            return bad.get(row) or replace(found, predictions=[next(good)], failures=[])
+
+        return [alone(row) for row in range(len(accounts))]
+
     def recommend(self, request: Accounts, target: Target, policy: Policy) -> RecommendationResponse:
         """Recommend for every account that can be computed.
 

@@ -17,6 +17,7 @@ from models.book import Book
 from models.errors import Failure, MargincastError
 from models.market import MarketPanel
 from models.rebalance import Policy, Target
+from serving.batching import Batcher
 from serving.bundles.lineup import LineUp
 from serving.decode import Accounts, decode_accounts, decode_recommendation
 from serving.engine import Engine
@@ -91,6 +92,7 @@ class Runtime:
         self._engine: Engine | None = None
         self._swapping = threading.RLock()
         self._watchers: list[Swap] = []
+        self.batcher = Batcher(lambda: self.engine)
         self.live = None if store is None else Live(self, store)
         cache = settings.ledger_cache_mb
         self._ledger = None if store is None else Keeper(store, metrics, clock, lambda: self._panel, cache)
@@ -121,6 +123,11 @@ class Runtime:
     def mature(self) -> bool:
         """Compare with the market what was said, where there is a ledger; whether there was something to compare."""
         return self._ledger is not None and self._ledger.mature(self.stopping.is_set)
+
+    @property
+    def batches(self) -> bool:
+        """Whether single accounts that come together are predicted together; a trace is of one request alone."""
+        return self.tracing is None and self.settings.inline_accounts > 0
 
     async def policy_of(self, tenant: str | None) -> Policy:
         """The policy of a desk, else that of the server."""

@@ -31,4 +31,6 @@ async def predict(request: Request) -> Response:
     need(request, Role.PREDICT)
     runtime = runtime_of(request)
     accounts = runtime.decode_accounts(await read_body(request))
+    if accounts.single and not accounts.explain and runtime.batches:
+        return answer(await runtime.batcher.predict(accounts))
     return await run_sized(runtime, len(accounts.accounts), lambda: answer(runtime.engine.predict(accounts)))
