@@ -129,7 +129,7 @@ async def said(
 @router.get(
     "/v1/accounts",
     summary="The accounts of the tenant, by name or by what was said of them last",
-    openapi_extra={"responses": {"200": json_answer("AccountPage"), **problem_answers(*READ)}},
+    openapi_extra={"responses": {"200": json_answer("AccountPage"), **problem_answers(404, *READ)}},
 )
 async def page(
     request: Request,

@@ -37,7 +37,7 @@ EXPECTED = (403, *READ)
         "responses": {
             "200": json_answer("RegisteredAccount"),
             "201": json_answer("RegisteredAccount"),
-            **problem_answers(412, 413, 415, 507, *EXPECTED),
+            **problem_answers(404, 412, 413, 415, 507, *EXPECTED),
         },
     },
 )
@@ -88,7 +88,7 @@ async def remove(request: Request, account_id: Name) -> Response:
     summary="Register many accounts at once",
     openapi_extra={
         "requestBody": accounts_body(_LINES[0]),
-        "responses": {"200": json_answer("BulkResult"), **problem_answers(413, 415, 507, *EXPECTED)},
+        "responses": {"200": json_answer("BulkResult"), **problem_answers(404, 413, 415, 507, *EXPECTED)},
     },
 )
 async def put_many(request: Request) -> Response:

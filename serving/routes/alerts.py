@@ -35,7 +35,7 @@ Severity = Literal["info", "warning", "critical", "emergency"]
 @router.get(
     "/v1/alerts",
     summary="Alerts, newest first",
-    openapi_extra={"responses": {"200": json_answer("AlertPage"), **problem_answers(*_READ)}},
+    openapi_extra={"responses": {"200": json_answer("AlertPage"), **problem_answers(404, *_READ)}},
 )
 async def page(
     request: Request,

@@ -23,7 +23,7 @@ _STREAM = {"description": "Events", "content": {"text/event-stream": {"schema": 
 @router.get(
     "/v1/events",
     summary="Alerts as they happen, as Server-Sent Events",
-    openapi_extra={"responses": {"200": _STREAM, **problem_answers(400, 401, 409, 422, 429, 503)}},
+    openapi_extra={"responses": {"200": _STREAM, **problem_answers(400, 401, 404, 409, 422, 429, 503)}},
 )
 async def events(
     request: Request,

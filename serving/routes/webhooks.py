@@ -47,7 +47,7 @@ Name = Annotated[str, Path(max_length=64, description="Name of the webhook.")]
     status_code=201,
     openapi_extra={
         "requestBody": body_of("WebhookRequest", example={"url": "https://desk.example/hooks", "kinds": ["alert"]}),
-        "responses": {"201": json_answer("WebhookInfo"), **problem_answers(413, 415, 507, *_EXPECTED)},
+        "responses": {"201": json_answer("WebhookInfo"), **problem_answers(404, 413, 415, 507, *_EXPECTED)},
     },
 )
 async def create(request: Request) -> Response:
@@ -81,7 +81,7 @@ async def create(request: Request) -> Response:
 @router.get(
     "/v1/webhooks",
     summary="The webhooks of the tenant",
-    openapi_extra={"responses": {"200": json_answer("WebhookList"), **problem_answers(*_READ)}},
+    openapi_extra={"responses": {"200": json_answer("WebhookList"), **problem_answers(404, *_READ)}},
 )
 async def listing(request: Request) -> Response:
     """List the webhooks, without their secrets."""

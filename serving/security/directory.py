@@ -7,13 +7,16 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+from sqlalchemy import select
 
 from models.errors import StoreUnavailableError
 from serving.security.keys import find_principal
 from serving.security.limits import Bucket, Limiter
 from serving.security.principal import Principal, Role
 from serving.store import Store
+from serving.store.tables import tenants
 
 __all__ = ["Directory", "Known", "Tokens"]
 
@@ -85,7 +88,7 @@ class Directory:
         limiter: Limiter,
         clock: Callable[[], int],
         monotonic: Callable[[], int],
-        run: Callable[[Callable[[], Known]], Awaitable[Known]],
+        run: Callable[[Callable[[], Any]], Awaitable[Any]],
         tokens: Tokens | None = None,
     ) -> None:
         self.store = store
@@ -96,6 +99,7 @@ class Directory:
         self._run = run
         self._tokens = tokens
         self._known: OrderedDict[bytes, Known] = OrderedDict()
+        self._tenants: dict[str, int] = {}
 
     async def find(self, header: bytes) -> Known:
         """Say whose header it is.
@@ -122,6 +126,41 @@ class Directory:
         if found.expires_ns is not None and now >= found.expires_ns:
             return Known(None, None, None, now)
         return found
+
+    async def has_tenant(self, name: str) -> bool:
+        """Say whether there is a tenant, for whoever may touch the data of all.
+
+        Parameters
+        ----------
+        name : str
+            Its id.
+
+        Returns
+        -------
+        bool
+            True, too, on a server that keeps nothing.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the database does not answer and the tenant was not there a little before.
+        """
+        store, now = self.store, self._clock()
+        seen = self._tenants.get(name)
+        if store is None or (seen is not None and 0 <= now - seen < FRESH_NS):
+            return True
+        own = select(tenants.c.id).where(tenants.c.id == name)
+        try:
+            there = await self._run(lambda: store.query(lambda c: c.execute(own).first() is not None))
+        except StoreUnavailableError:
+            if seen is None or not 0 <= now - seen < GRACE_NS:
+                raise
+            return True
+        if there:
+            self._tenants[name] = now
+        else:
+            self._tenants.pop(name, None)
+        return bool(there)
 
     def forget(self) -> None:
         """Look every key up again: one was changed."""

@@ -10,11 +10,13 @@ from serving.metrics import Metrics
 from serving.problems import problem_body
 from serving.security.directory import Directory
 from serving.security.limits import Bucket
+from serving.security.principal import NO_TENANT, TENANT_HEADER, Principal
 
 __all__ = ["Door", "SecurityHeaders"]
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _GUARDED = ("/v1/", "/v2/models", "/v2/repository")
+_TENANT = TENANT_HEADER.lower().encode()
 _POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -51,6 +53,7 @@ class Door:
         header = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
         try:
             found = await self._directory.find(header)
+            await self._look_for_tenant(scope, found.principal)
         except StoreError as error:
             body = problem_body(503, error.code, str(error), instance=scope["path"])
             await self._turn_away("store", send, 503, body, ((b"retry-after", b"5"),))
@@ -70,6 +73,14 @@ class Door:
                 return
             send = _with_headers(send, found.bucket.headers(now))
         await self.app(scope, receive, send)
+
+    async def _look_for_tenant(self, scope: Scope, found: Principal | None) -> None:
+        """Note a tenant that a key of the whole service names and that is not there, for `need_tenant`."""
+        if found is None or found.tenant is not None:
+            return
+        named = next((v for k, v in scope["headers"] if k == _TENANT), b"").decode("latin-1")
+        if named and not await self._directory.has_tenant(named):
+            scope[NO_TENANT] = named
 
     async def _turn_away(self, reason: str, send: Send, status: int, body: bytes, more: Headers) -> None:
         self._refused.labels(reason).inc()

@@ -11,9 +11,11 @@ from starlette.requests import Request
 from models.errors import InputError
 from serving.problems import ProblemError
 
-__all__ = ["ANYONE", "TENANT_HEADER", "Principal", "Role", "need", "need_service", "need_tenant"]
+__all__ = ["ANYONE", "NO_TENANT", "TENANT_HEADER", "Principal", "Role", "need", "need_service", "need_tenant"]
 
 TENANT_HEADER: Final = "margincast-tenant"
+NO_TENANT: Final = "margincast.no_tenant"
+"""Where a request's scope has the tenant that was named and is not there."""
 
 
 class Role(IntEnum):
@@ -127,7 +129,8 @@ def need_tenant(request: Request, role: Role) -> Principal:
     Raises
     ------
     ProblemError
-        403 where the role is lower, 400 where a key of the service names no tenant.
+        403 where the role is lower, 400 where a key of the service names no tenant, 404 where it names one that is not
+        there.
     """
     found = need(request, role)
     if found.tenant is not None:
@@ -136,6 +139,8 @@ def need_tenant(request: Request, role: Role) -> Principal:
     if not named:
         detail = "This key belongs to no tenant: name one in the header Margincast-Tenant."
         raise ProblemError(400, "no_tenant", detail, TENANT_HEADER)
+    if request.scope.get(NO_TENANT) == named:
+        raise ProblemError(404, "not_found", f"There is no tenant {named!r}.", TENANT_HEADER)
     return replace(found, tenant=named)
 
 
