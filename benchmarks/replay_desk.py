@@ -7,7 +7,7 @@ planner of ``recommend --desk`` at every decision; the others decide account by 
 served, in an order drawn anew at each decision, or (``urgent first``) in the order of their urgency. The predictor is
 the prior, fitted on bars before the first account, or with ``--model`` a bundle. Intervals draw weeks.
 
-Run ``python -m benchmarks.replay_desk --data DIR [--from 2025-01-01 --to 2025-06-30 --per-week 80 --share 0.005]``.
+Run ``python -m benchmarks.replay_desk --data DIR [--from 2025-01-01 --to 2025-06-30 --per-week 80 --share 0.002]``.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--per-week", type=int, default=80)
     parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--every", type=int, default=480, help="minutes between decisions")
-    parser.add_argument("--share", type=float, default=0.005, help="of the inventories of the policy")
+    parser.add_argument("--share", type=float, default=0.002, help="of the inventories of the policy")
     parser.add_argument("--targets", type=float, nargs="+", default=list(DESK_TARGETS), help="settings of desk")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the solver, for one decision")
     parser.add_argument("--paths", type=int, default=1024)
