@@ -9,9 +9,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from models.errors import MargincastError
+from models.instrument import is_stable
+from models.margin.rulesets import load_ruleset, ruleset_names
 from models.rebalance import Policy, Route
 from models.rebalance.hours import arrival, lag_at
-from models.typing import HORIZONS, BoolArray, FloatArray
+from models.typing import HORIZONS, BoolArray, FloatArray, ObjectArray
 from serving.instants import instant
 
 __all__ = ["Ways", "latest_start"]
@@ -108,29 +111,54 @@ class Ways:
         Returns
         -------
         ndarray, shape (n,)
-            Minutes, see the function `latest_start`; NaN where no route leads. A policy without routes has one
-            lag for all, where it has one. Whether the rules of an account accept
-            what a route takes is not looked at.
+            Minutes, see the function `latest_start`; NaN where no route leads with an asset that the policy and the
+            account's rules accept. A policy without routes has one lag for all, where it has one.
         """
         out, now = np.full(len(crossing), np.nan), instant(close_ns)
         if not self.policy.routes and self.policy.route_lag_minutes > 0:
             return np.maximum(crossing - self.policy.route_lag_minutes, 0.0)
         names, rules = np.array(self.account_id, object), np.array(self.ruleset, object)
         for route in self.policy.routes:
-            rows = np.flatnonzero(self._led(route, names, rules))
+            rows = np.flatnonzero(self._led(route, names, rules, now))
             if len(rows):
                 found = latest_start(crossing[rows], route, now, self.policy.limits.arrival_confidence)
                 out[rows] = np.fmax(out[rows], found)
         return out
 
-    def _led(self, route: Route, names: object, rules: object) -> BoolArray:
-        """Which accounts the route leads to, from a place that has something for them."""
+    def _led(self, route: Route, names: ObjectArray, rules: ObjectArray, now: datetime) -> BoolArray:
+        """Which accounts the route leads to, from a place that has something for them that they may take."""
         place, n = self.policy.places[route.source], len(self.account_id)
-        if place.account is None and not any(place.free(asset) > 0 for asset in route.assets):
+        there = [asset for asset in route.assets if place.account is not None or place.free(asset) > 0]
+        if not there:
             return np.zeros(n, np.bool_)
         led = np.full(n, "*" in route.to)
         for to in route.to:
             led |= rules == to.removeprefix("ruleset:") if to.startswith("ruleset:") else names == to
         if place.draws is not None:
             led &= np.isin(np.asarray(names, str), np.array(place.draws, str))
-        return np.asarray(led & (names != (place.account or "")), np.bool_)
+        led &= names != (place.account or "")
+        return self._taken(led, there, names, rules, now)
+
+    def _taken(
+        self, led: BoolArray, assets: Sequence[str], names: ObjectArray, rules: ObjectArray, now: datetime
+    ) -> BoolArray:
+        """Leave out the accounts that may take none of the assets: by their rules, or by the policy."""
+        for ruleset in set(rules[led].tolist()):
+            good = [asset for asset in assets if _counts(ruleset, asset, now)]
+            for row in np.flatnonzero(led & (rules == ruleset)):
+                lines = self.policy.eligible(names[row], ruleset) if self.policy.eligibility else None
+                led[row] = any(lines is None or lines.line(asset) is not None for asset in good)
+        return led
+
+
+def _counts(ruleset: str, asset: str, at: datetime) -> bool:
+    """Whether an asset counts under rules; what cannot be told from them alone counts: agreements, coins at par."""
+    if ruleset not in ruleset_names():
+        return True
+    rules = load_ruleset(ruleset, at)
+    if rules.model == "csa" or is_stable(asset):
+        return True
+    try:
+        return float(rules.haircut(asset).rate[0]) > 0.0
+    except MargincastError:
+        return False

@@ -10,6 +10,7 @@ import pytest
 
 from models.rebalance import Place, Policy, Route
 from models.rebalance.hours import Hours, arrival
+from models.rebalance.limits import CollateralLine, Eligibility
 from serving.instants import nanoseconds
 from serving.live.ways import Ways, latest_start
 
@@ -75,6 +76,19 @@ def test_a_route_from_where_there_is_nothing_for_it_leads_nowhere(place: Place, 
     ways = Ways(policy(route(Hours()), bank=place), ["a", "b"], ["x", "x"])
     found = ways.latest_start(np.full(2, 100.0), nanoseconds(WHEN["tuesday noon"]))
     assert np.isfinite(found).tolist() == led
+
+
+def test_a_route_that_brings_nothing_the_account_may_take_leads_nowhere() -> None:
+    place = Place(inventory={"SAND": 5.0, "BTC": 5.0, "USDT": 0.0})
+    lines = {"d": Eligibility(assets={"USDT": CollateralLine()}), "e": Eligibility(assets={"BTC": CollateralLine()})}
+    rules = ["okx-linear", "generic-linear", "csa", "generic-linear", "okx-linear", "of-their-own"]
+    now = nanoseconds(WHEN["tuesday noon"])
+    led = []
+    for assets in (("SAND", "USDT"), ("SAND", "BTC", "USDT")):
+        some = Policy(places={"bank": place}, routes=(route(Hours(), assets=assets),), eligibility=lines)
+        found = Ways(some, list("abcdef"), rules).latest_start(np.full(6, 100.0), now)
+        led.append("".join(np.array(list("abcdef"))[np.isfinite(found)]))
+    assert led == ["bcf", "abcef"]  # OKX takes no SAND; d may take USDT only, of which there is none
 
 
 def test_a_policy_without_routes_has_one_lag_or_none() -> None:
