@@ -41,6 +41,8 @@ from training.splits import PURGE_NS, to_ns
 
 ASSETS = ("BTC", "ETH", "ADA", "LTC", "XRP")
 NAMES = ("never retrained", "always promoted", "gate")
+_LISTED = 60
+"""Nights beyond which only those that changed something are listed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,12 +175,22 @@ def _same_options(told: argparse.Namespace) -> None:
     path.write_text(json.dumps(options) + "\n", encoding="utf-8")
 
 
+def _is_telling(step: Step) -> bool:
+    """Whether something but the want of a gain came of it."""
+    return step.about["outcome"] != "kept" or step.about["failed"] != ["gain"]
+
+
 def _close(found: Sequence[Step], path: Path | None) -> None:
     whole, when = np.concatenate([step.loss for step in found], axis=1), np.concatenate([step.when for step in found])
     kept = [step.about["outcome"] for step in found]
     print("| night | outcome | skill over the champion [95%] | checks failed | seconds |")
     print("| --- | --- | --- | --- | ---: |")
-    print("\n".join(step.line() for step in found))
+    telling = [step for step in found if len(found) <= _LISTED or _is_telling(step)]
+    print("\n".join(step.line() for step in telling))
+    if len(telling) < len(found):
+        print(f"\nNot listed: {len(found) - len(telling)} nights that were kept for want of a gain alone.")
+    took = np.quantile([step.about["seconds"] for step in found], (0.5, 0.9, 1.0))
+    print("\nA night took {:.0f} s (median), {:.0f} s (nine of ten), {:.0f} s (the longest).".format(*took))
     done = f"{kept.count('promoted')} promoted, {kept.count('kept')} kept"
     print(f"\n{len(found)} steps: {done}; {len(when):,} forecasts after them\n")
     print("| model | log loss | saved against never retraining [95%] |\n| --- | ---: | ---: |")

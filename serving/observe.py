@@ -8,6 +8,8 @@ import secrets
 import time
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 from serving.asgi import App, Message, Receive, Scope, Send, refuse
 from serving.metrics import Metrics
 from serving.problems import problem_body
@@ -56,6 +58,8 @@ class Observe:
     async def _answer(self, scope: Scope, receive: Receive, seen: _Exchange) -> None:
         try:
             await self.app(scope, receive, seen.send)
+        except ClientDisconnect:  # nobody is there to be answered, and nothing is wrong here
+            return
         except Exception:
             _log.exception("unexpected error at %s, request %s", scope["path"], seen.ident.decode())
             if seen.status:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -36,6 +37,10 @@ class Client(AbstractContextManager["Client"]):
         self._loop.run_until_complete(self._lifespan.__aexit__(None, None, None))
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run something on the loop of the app."""
+        return self._loop.run_until_complete(work)
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
         """Send a request; a body that is not bytes is sent as JSON."""

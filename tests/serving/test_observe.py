@@ -126,3 +126,30 @@ def test_a_hook_that_fails_spoils_no_scrape(client: Client, caplog: pytest.LogCa
         assert "could not be computed" in caplog.text
     finally:
         metrics._hooks.remove(broken)
+
+
+def test_who_goes_away_while_sending_is_no_error(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[Any] = []
+    parts = iter([
+        {"type": "http.request", "body": b'{"account_id": ', "more_body": True},
+        {"type": "http.disconnect"},
+    ])  # fmt: skip
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/predictions", "raw_path": b"", "query_string": b""}
+    scope |= {
+        "headers": [(b"content-type", b"application/json")],
+        "http_version": "1.1",
+        "scheme": "http",
+        "root_path": "",
+    }
+    with caplog.at_level(logging.INFO):
+        client.run(client.app(scope, receive, send))
+    assert sent == []
+    assert [line["status"] for line in lines_of(caplog)] == [499]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
