@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-__all__ = ["keep_memory_whole"]
+__all__ = ["give_memory_back", "keep_memory_whole"]
 
 _ARENAS, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1  # numbers of glibc's <malloc.h>
 _SETTINGS = {
@@ -30,10 +30,30 @@ def keep_memory_whole() -> list[str]:
     thread, and raises that bound to the largest block ever freed, up to 32 MiB; arrays of a round then leave holes
     between what stays. See ``mallopt(3)``; ``python -m benchmarks.soak`` shows the difference.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-        ctypes.CDLL(None).gnu_get_libc_version  # noqa: B018 - only there in glibc, whose numbers these are
-    except (AttributeError, OSError, TypeError):
+    libc = _glibc()
+    if libc is None:
         return []
     missing = {name: pair for name, pair in _SETTINGS.items() if name not in os.environ}
-    return [name for name, (number, value) in missing.items() if mallopt(number, value) == 1]
+    return [name for name, (number, value) in missing.items() if libc.mallopt(number, value) == 1]
+
+
+def give_memory_back() -> bool:
+    """Give pages that are free back to the system, also those between blocks in use.
+
+    Returns
+    -------
+    bool
+        Whether there were any. It takes some milliseconds, in which other threads wait for memory.
+    """
+    libc = _glibc()
+    return libc is not None and libc.malloc_trim(0) == 1
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library where it is glibc, whose numbers these are."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.gnu_get_libc_version  # noqa: B018 - raises where it is another
+    except (AttributeError, OSError, TypeError):
+        return None
+    return libc

@@ -23,6 +23,7 @@ from serving.decode import Accounts, decode_accounts, decode_recommendation
 from serving.engine import Engine
 from serving.ledger.keeper import Keeper
 from serving.live.service import Live
+from serving.memory import give_memory_back
 from serving.metrics import Metrics
 from serving.model_source import Model
 from serving.policies import Policies
@@ -122,7 +123,10 @@ class Runtime:
 
     def mature(self) -> bool:
         """Compare with the market what was said, where there is a ledger; whether there was something to compare."""
-        return self._ledger is not None and self._ledger.mature(self.stopping.is_set)
+        done = self._ledger is not None and self._ledger.mature(self.stopping.is_set)
+        if done:
+            give_memory_back()
+        return done
 
     @property
     def batches(self) -> bool:

@@ -112,7 +112,8 @@ class Settings:
     threads : int
         Threads for batches, in [1, 64].
     inline_accounts : int
-        Batches up to this size are computed on the event loop, in [0, 1000].
+        Batches up to this size are computed on the event loop, in [0, 1000]; 0: single accounts that arrive together
+        are not predicted together either.
     clock_skew_seconds : float
         How far ahead of the server's clock an account may be, in [0, 3600].
     most_missing : float

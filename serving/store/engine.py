@@ -107,6 +107,7 @@ def make_engine(url: URL, pool: int = 8, wait_seconds: float = 10.0) -> Engine:
         "pool_size": pool,
         "max_overflow": 0,
         "pool_timeout": wait_seconds,
+        "pool_use_lifo": True,  # few of them work, with what they keep; the others wait for a rush
         "json_serializer": _to_json,
         "json_deserializer": msgspec.json.decode,
     }
