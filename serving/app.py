@@ -83,6 +83,7 @@ def create_app(settings: Settings | None = None, clock: Callable[[], int] | None
         openapi_url="/openapi.json",
         middleware=_middleware(runtime),
         lifespan=_lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are in Observe; no span twice
     )
     app.state.runtime = runtime
     install_handlers(app)
