@@ -306,7 +306,7 @@ class DeskPlan:
         What every account is to reach.
     status : {"ok", "act", "cannot_reach"}
         Nothing to do; the plan brings every account under the target; it does as much as can be done.
-    method : {"nothing", "milp", "greedy"}
+    method : {"nothing", "milp", "exchange", "greedy"}
         Who found it.
     transfers : tuple of Transfer
         What to send, the most urgent first.
@@ -348,7 +348,7 @@ class DeskPlan:
 
     target: Target
     status: Literal["ok", "act", "cannot_reach"]
-    method: Literal["nothing", "milp", "greedy"]
+    method: Literal["nothing", "milp", "exchange", "greedy"]
     transfers: tuple[Transfer, ...]
     accounts: tuple[AccountOutcome, ...]
     cost_usd: float

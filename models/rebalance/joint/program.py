@@ -11,7 +11,7 @@ from scipy.sparse import coo_array, csc_array
 from models.rebalance.joint.problem import DeskProblem, sums
 from models.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["MANY", "Program", "build_program", "coarse_steps"]
+__all__ = ["MANY", "Program", "build_program", "coarse_steps", "covered", "covers"]
 
 COARSE = 1_000
 """Transfers of at most so many steps have their steps as whole numbers in the programme; finer ones are rounded."""
@@ -61,9 +61,10 @@ class Program:
     row_low, row_high : ndarray, shape (rows,)
         Bounds of the rows.
     first : dict of str to int
-        First row of each group: value, need, pool, slot, share, run, moves, moves_of, link, least, lot.
+        First row of each group: value, need, pool, slot, share, run, moves, moves_of, link, least, lot, cover,
+        cover_sent, cover_use.
     column : dict of str to int
-        First column of each group: piece, use, lot, equity, short.
+        First column of each group: piece, use, lot, equity, short, cover.
     constant : float
         Dollars to add to the objective.
     """
@@ -91,7 +92,21 @@ def coarse_steps(problem: DeskProblem) -> IntArray:
     return np.flatnonzero((a.step > 0) & (a.most <= COARSE * a.step) & (len(a) <= MANY))
 
 
-def build_program(problem: DeskProblem, whole: bool = True, elastic: bool = False, counted: bool = True) -> Program:
+def covers(problem: DeskProblem) -> IntArray:
+    """Arcs whose fixed cost is charged over what their accounts need."""
+    a = problem.arcs
+    return np.flatnonzero(_needs_use(problem) & (problem.curves.need[a.account] > 0))
+
+
+def covered(problem: DeskProblem) -> FloatArray:
+    """Dollars of the need of its account that each arc can cover, shape (R,)."""
+    a = problem.arcs
+    return np.minimum(a.most * a.value, np.maximum(problem.curves.need[a.account], 0.0))
+
+
+def build_program(
+    problem: DeskProblem, whole: bool = True, elastic: bool = False, counted: bool = True, cover: bool = False
+) -> Program:
     """Lay a problem out.
 
     Parameters
@@ -106,11 +121,25 @@ def build_program(problem: DeskProblem, whole: bool = True, elastic: bool = Fals
 
     counted : bool
         Whether coarse lots are whole numbers as well, see `coarse_steps`.
+    cover : bool
+        Whether rows of cover are added, where transfers are used or not.
 
     Returns
     -------
     Program
         The programme.
+
+    Notes
+    -----
+    Rows of cover say that what an account needs is covered by parts of its transfers,
+    none of them larger than the need times whether the transfer is used. Plans in whole numbers are the same with and
+    without them. The relaxation is not: it charges the fixed cost of a transfer over what its account needs and not
+    over the largest size of the transfer, and its bound is close where fixed costs weigh.
+
+    References
+    ----------
+    J. Krarup, O. Bilde, "Plant location, set covering and economic lot size: an O(mn)-algorithm for structured
+    problems", in Numerische Methoden bei Optimierungsaufgaben 3 (1977).
     """
     a, n = problem.arcs, len(problem.accounts)
     pieces, arcs, points = len(a.piece_arc), len(a), problem.curves.value.shape[1] - 1
@@ -119,7 +148,9 @@ def build_program(problem: DeskProblem, whole: bool = True, elastic: bool = Fals
     column["lot"] = pieces + (arcs if whole else 0)
     column["equity"] = column["lot"] + len(lots)
     column["short"] = column["equity"] + n * points
-    total = column["short"] + (n if elastic else 0)
+    column["cover"] = column["short"] + (n if elastic else 0)
+    covering = covers(problem) if whole and cover else np.empty(0, np.int64)
+    total = column["cover"] + len(covering)
     cost, low, high, integer = np.zeros(total), np.zeros(total), np.full(total, np.inf), np.zeros(total, np.bool_)
     most = a.most[a.piece_arc]
     spread = 0.0 if whole else (a.fixed / np.maximum(a.most, 1e-300))[a.piece_arc]
@@ -141,11 +172,34 @@ def build_program(problem: DeskProblem, whole: bool = True, elastic: bool = Fals
         cost[:] = 0.0
         cost[column["short"] :] = 1.0
     rows = _rows(problem, column, lots, whole, elastic)
+    if len(covering):
+        high[column["cover"] :] = covered(problem)[covering]
+        _cover_rows(problem, rows, column, covering)
     triplets = (np.concatenate(rows.value), (np.concatenate(rows.row), np.concatenate(rows.column)))
     matrix = csc_array(coo_array(triplets, shape=(rows.count, total)))
     constant = 0.0 if elastic else float(problem.curves.loss[:, 0].sum())
     bounds = np.concatenate(rows.low), np.concatenate(rows.high)
     return Program(cost, low, high, integer, matrix, *bounds, rows.first, column, constant)
+
+
+def _cover_rows(p: DeskProblem, rows: _Rows, column: dict[str, int], covering: IntArray) -> None:
+    """Needs are covered by parts of transfers: no more than is sent, and nothing of what is not used."""
+    a, mine = p.arcs, column["cover"] + np.arange(len(covering))
+    needy = p.curves.need > 0
+    at = rows.add("cover", len(p.accounts), np.where(needy, p.curves.need, -np.inf), np.inf)
+    rows.put(at + a.account[covering], mine, 1.0)
+    place = np.full(len(a), -1)
+    place[covering] = np.arange(len(covering))
+    piece = np.arange(len(a.piece_arc))
+    free = (place[a.piece_arc] < 0) & needy[a.account[a.piece_arc]]
+    rows.put(at + a.account[a.piece_arc[free]], piece[free], a.value[a.piece_arc[free]])
+    at = rows.add("cover_sent", len(covering), -np.inf, 0.0)
+    rows.put(at + np.arange(len(covering)), mine, 1.0)
+    inside = place[a.piece_arc] >= 0
+    rows.put(at + place[a.piece_arc[inside]], piece[inside], -a.value[a.piece_arc[inside]])
+    at = rows.add("cover_use", len(covering), -np.inf, 0.0)
+    rows.put(at + np.arange(len(covering)), mine, 1.0)
+    rows.put(at + np.arange(len(covering)), column["use"] + covering, -covered(p)[covering])
 
 
 def _needs_use(problem: DeskProblem) -> BoolArray:

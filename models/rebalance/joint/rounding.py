@@ -9,10 +9,11 @@ import numpy as np
 
 from models.rebalance.joint.greedy import improved
 from models.rebalance.joint.problem import DeskProblem, score
-from models.rebalance.joint.program import coarse_steps
+from models.rebalance.joint.program import build_program, coarse_steps
+from models.rebalance.joint.relaxation import solve_linear
 from models.typing import BoolArray, FloatArray
 
-__all__ = ["reserve", "rounded", "tightened"]
+__all__ = ["reserve", "rounded", "settled", "tightened"]
 
 
 def tightened(problem: DeskProblem) -> DeskProblem:
@@ -72,6 +73,54 @@ def reserve(problem: DeskProblem) -> DeskProblem:
     return replace(problem, pools=replace(problem.pools, free=free))
 
 
+def settled(problem: DeskProblem, amount: FloatArray, counted: bool = True) -> FloatArray | None:
+    """Keep which transfers are made, find their best sizes with what rounding up may need kept back, and round up.
+
+    Parameters
+    ----------
+    problem : DeskProblem
+        The problem.
+    amount : ndarray, shape (R,)
+        Units of each arc, fine steps left out of account.
+    counted : bool
+        Whether coarse lots are whole already, and stay as they are.
+
+    Returns
+    -------
+    ndarray or None
+        Units that keep their steps; None where no sizes of these transfers do, or one of them has impact.
+    """
+    used = np.flatnonzero(amount > _dust(problem))
+    part, fine = problem.with_arcs(used), _fine(problem)[used] if counted else problem.arcs.step[used] > 0
+    a, step = part.arcs, np.where(fine, part.arcs.step, 0.0)
+    if len(a.piece_arc) > len(a):
+        return None
+    inside = np.flatnonzero(fine & (a.pool >= 0))
+    free = part.pools.free - np.bincount(a.pool[inside], (step * a.draw)[inside], len(part.pools.name))
+    flat = replace(a, fixed=np.zeros(len(a)), step=np.zeros(len(a)))
+    program = build_program(
+        replace(part, arcs=flat, pools=replace(part.pools, free=free), max_moves=None, max_moves_per_account=None),
+        False,
+    )
+    fixed = (a.step > 0) & ~fine
+    lots = np.round(amount[used] / np.where(fixed, a.step, 1.0)) * a.step
+    program.low[: len(a)] = np.where(fixed, lots, np.minimum(_on_grid(a.least, step, np.ceil), a.most))
+    program.high[: len(a)] = np.where(fixed, lots, program.high[: len(a)])
+    found = solve_linear(program)
+    if found is None:
+        return None
+    out = np.zeros(len(problem.arcs))
+    out[used] = _on_grid(found.x[: len(a)], step, np.ceil)
+    seen = score(problem, out)
+    return None if seen.broken or seen.short.any() else out
+
+
+def _dust(problem: DeskProblem) -> FloatArray:
+    """Amounts that count for nothing."""
+    a = problem.arcs
+    return np.maximum(1e-9 * a.most, np.minimum(1e-6 * a.most, 1e-3 * np.maximum(a.least, a.step)))
+
+
 def rounded(problem: DeskProblem, amount: FloatArray) -> FloatArray:
     """Set aside dust and snap to steps: up where there is room, else down; then serve anew what lacks by it.
 
@@ -88,8 +137,7 @@ def rounded(problem: DeskProblem, amount: FloatArray) -> FloatArray:
         Units that are zero or keep their least size and their step.
     """
     a = problem.arcs
-    dust = np.maximum(1e-9 * a.most, np.minimum(1e-6 * a.most, 1e-3 * np.maximum(a.least, a.step)))
-    out = np.where(amount > dust, np.minimum(amount, a.most), 0.0)
+    out = np.where(amount > _dust(problem), np.minimum(amount, a.most), 0.0)
     out = np.where((out > 0) & (out < a.least), a.least, out)
     stepped = np.flatnonzero((a.step > 0) & (out > 0))
     count = out[stepped] / a.step[stepped]

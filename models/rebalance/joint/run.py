@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -18,14 +18,14 @@ from models.rebalance.desk import Desk
 from models.rebalance.evaluate import Evaluation, Evaluator, Predict
 from models.rebalance.joint.arcs import Network, build_arcs
 from models.rebalance.joint.carry_out import accounts_after
+from models.rebalance.joint.corrections import Course, amend, planned_again
 from models.rebalance.joint.network import Link, Refusal, links_of
 from models.rebalance.joint.plan import DeskPlan, FrontPoint
 from models.rebalance.joint.pockets import named
-from models.rebalance.joint.probe import money_move
 from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.risk import risk_of, tail_of, with_risk
 from models.rebalance.joint.solve import Solution, solve
-from models.rebalance.joint.survey import LEAST_QUALITY, giving_pockets, needy_pockets, qualities, standing
+from models.rebalance.joint.survey import LEAST_QUALITY, RESOLVED, giving_pockets, needy_pockets, qualities, standing
 from models.rebalance.joint.tails import Scenarios, Tail
 from models.rebalance.joint.telling import tell, tell_nothing
 from models.rebalance.joint.telling_own import with_own
@@ -36,39 +36,18 @@ from models.rebalance.policy import Policy
 from models.rebalance.recommend import market_rows, price_rows
 from models.rebalance.scenarios import assets_of, scenario_factors, worse_in_scenarios
 from models.rebalance.target import Target
-from models.typing import BoolArray, FloatArray, IntArray
+from models.typing import BoolArray, FloatArray
 
-__all__ = ["Course", "DeskRun"]
+__all__ = ["DeskRun"]
 
 _REPAIRS = 8
-_STEP = 1.01
-_DUST = 0.1
-_RESOLVED = 1e-3
-"""Differences of P that a prior of some two thousand paths can tell."""
 _NEAR = 0.01
 """Distance to the least cost and tail of the relaxation that is good enough."""
-_FIRST = 0.6
+_AHEAD = 0.6
+"""Share of the gap asked for that the first solution may have: corrections add to it."""
+_FIRST = 0.75
 """Share of the time left that one solution may take: others may have to follow."""
 _LEVELS_CALL = STATES.index("call")
-
-
-@dataclass(slots=True, eq=False)
-class Course:
-    """What a plan has learnt.
-
-    Parameters
-    ----------
-    scale : ndarray, shape (n,)
-        By how much each need is raised.
-    closed : ndarray of bool, shape (R,)
-        Links that take no part.
-    least : ndarray, shape (n,), optional
-        Equity that is added at least, beside the needs: that of the relaxation, where its tail is the smaller one.
-    """
-
-    scale: FloatArray
-    closed: BoolArray
-    least: FloatArray | None = None
 
 
 class DeskRun:
@@ -174,7 +153,7 @@ class DeskRun:
 
     def _transfers(self, time_limit: float, gap: float) -> DeskPlan:
         end = time.monotonic() + time_limit
-        course = Course(np.ones(len(self.worth.pockets)), self.weak | self.late)
+        course, gap = Course(np.ones(len(self.worth.pockets)), self.weak | self.late), _AHEAD * gap
         found = self._solve(self.problem(course), end, time_limit, gap)
         short = found.short > 0
         if short.any() and self._open_late(course, short):
@@ -186,11 +165,11 @@ class DeskRun:
             after = accounts_after(self.accounts, self.network, amount)
             seen = self.evaluate(after, np.arange(len(after)))
             worse, count = self._worse(after, seen)
-            again = self._amend(course, amount, seen, worse)
+            again = amend(self, course, amount, seen, worse)
             if not len(again):
                 break
             if turn < _REPAIRS - 1:
-                amount = self._again(course, amount, again, end, time_limit, gap)
+                amount = planned_again(self, course, amount, again, end, time_limit, gap)
             elif worse:  # nobody is left worse than with no action: what made them so is taken back
                 amount = np.where(course.closed, 0.0, amount)
                 after = accounts_after(self.accounts, self.network, amount)
@@ -239,19 +218,6 @@ class DeskRun:
         course.closed &= ~opened
         return bool(opened.any())
 
-    def _again(
-        self, course: Course, amount: FloatArray, places: IntArray, end: float, time_limit: float, gap: float
-    ) -> FloatArray:
-        """Plan some accounts anew while the others keep what they have."""
-        problem = self.problem(course)
-        givers = np.arange(self.worth.count, len(self.worth.pockets))
-        chosen = np.unique(np.concatenate([places, givers]))
-        mine = np.isin(self.network.arcs.account, chosen)
-        rows, out = np.flatnonzero(mine), np.where(mine, 0.0, amount)
-        left = max(0.5 * (end - time.monotonic()), 0.02 * time_limit) if time_limit > 0 else 0.0
-        out[rows] = solve(problem.among(chosen, rows, out), left, gap, shadow=False).amount
-        return out
-
     def _worse(self, after: Sequence[Account], seen: Evaluation) -> tuple[set[int], int]:
         """Rows that end worse than with no action, and the number of scenarios asked."""
         moved = np.array([i for i, (a, b) in enumerate(zip(self.accounts, after, strict=True)) if a is not b], np.int64)
@@ -264,68 +230,12 @@ class DeskRun:
         p, q, column = self.before.p, seen.p, self.target.column
         for i in moved.tolist():
             if i in self.needy:
-                risen = bool(np.any(q[i] > p[i] + _RESOLVED)) or not seen.good[i]
+                risen = bool(np.any(q[i] > p[i] + RESOLVED)) or not seen.good[i]
             else:
                 risen = not seen.good[i] or bool(q[i, column] > self.target.probability)
             if risen:
                 found.add(i)
         return found, len(factors)
-
-    def _amend(self, course: Course, amount: FloatArray, seen: Evaluation, worse: set[int]) -> IntArray:
-        """Learn from what the predictor says of the plan; places of the accounts to plan anew."""
-        problem, again = self.problem(replace(course, least=None)), []
-        added, owner = problem.added(amount), self.worth.owner
-        met = added >= problem.curves.need * (1 - 1e-6)
-        for k, row in enumerate(owner.tolist()):
-            p = float(seen.p[row, self.target.column])
-            needs = k < self.worth.count and bool(self.worth.reached[k])
-            if row in worse:
-                again += self._close(course, amount, k, row)
-            elif needs and met[owner == row].all() and p > self.target.probability:
-                if not self._drop_dust(course, amount, k, float(added[k])):
-                    course.scale[k] *= self._more(k, p, float(added[k]))
-                again.append(k)
-        return np.array(again, np.int64)
-
-    def _more(self, k: int, p: float, added: float) -> float:
-        """By how much the need of a pocket is raised that has what it needs, though P of its account is over."""
-        if np.sum(self.worth.owner[: self.worth.count] == self.worth.owner[k]) > 1:  # the curve is not that of P
-            return _STEP * _STEP
-        return max(_STEP, min(added / max(self.worth.equivalent(k, p), 1e-300), 2.0)) * 1.001
-
-    def _close(self, course: Course, amount: FloatArray, k: int, row: int) -> list[int]:
-        """Close to an account that ends worse its trades, or else all coins, or else money, and what it gave."""
-        arcs, coins, money = self.network.arcs, self._coins(amount, row), self._money(row)
-        traded = np.array([x.trade is not None for x in self.network.links], np.bool_)
-        mine = (arcs.account == k) & np.array([x.asset != money or not coins for x in self.network.links], np.bool_)
-        if np.any(traded & (arcs.account == k) & (amount > 0)):
-            mine = traded & (arcs.account == k)
-        gave = np.array([x.giver == row for x in self.network.links], np.bool_)
-        new = (mine | gave) & ~course.closed & (amount > 0)
-        course.closed |= mine | gave
-        return [int(place) for place in np.unique(arcs.account[new])]
-
-    def _drop_dust(self, course: Course, amount: FloatArray, k: int, added: float) -> bool:
-        """Close coins that are a small part of what an account gets, and change its kind; whether there were any."""
-        arcs, row = self.network.arcs, int(self.worth.owner[k])
-        coins = self._coins(amount, row)
-        coin = [x.asset in coins and x.trade is None for x in self.network.links]
-        part = (arcs.account == k) & np.array(coin, np.bool_) & (amount > 0)
-        if not part.any() or float((amount * arcs.value)[part].sum()) > _DUST * added:
-            return False
-        course.closed |= part
-        return True
-
-    def _money(self, row: int) -> str:
-        """Asset by which the need of an account is measured."""
-        own = self.weights[row]
-        return "" if own is None else money_move(own, 0.0).asset
-
-    def _coins(self, amount: FloatArray, row: int) -> set[str]:
-        """Assets sent to an account that are not the money by which its need is measured."""
-        money = self._money(row)
-        used = [self.network.links[r] for r in np.flatnonzero(amount > 0).tolist()]
-        return {link.asset for link in used if link.account == row and link.trade is None} - {money}
 
     def front(self, probabilities: Sequence[float], time_limit: float = 1.0, gap: float = 0.01) -> list[FrontPoint]:
         """Cost against P: the same desk at other targets of the same horizon.

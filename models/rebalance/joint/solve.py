@@ -8,24 +8,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-from scipy.sparse import vstack
+from scipy.optimize import Bounds, LinearConstraint, milp
 
+from models.rebalance.joint.exchange import exchanged, exchanges
 from models.rebalance.joint.greedy import greedy
-from models.rebalance.joint.prices import price_bound, tolls
 from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.program import MANY, Program, build_program
-from models.rebalance.joint.rounding import reserve, rounded, tightened
+from models.rebalance.joint.relaxation import penalties, pool_prices, solve_linear
+from models.rebalance.joint.rounding import reserve, rounded, settled, tightened
 from models.typing import BoolArray, FloatArray
 
 __all__ = ["Solution", "solve", "solve_plainly"]
 
-Method = Literal["nothing", "milp", "greedy"]
+Method = Literal["nothing", "milp", "exchange", "greedy"]
 _FEWEST = (2, 8)
 _OPTIMAL, _STOPPED, _INFEASIBLE = 0, 1, 2
 _TIGHT = 1e-7
-_PRICING = 0.4
-"""Share of the time that may go to the bound from prices."""
+_EXCHANGING = 0.4
+"""Share of the time that may go to exchanges."""
 _POLISHING = 0.35
 """Share of what is left that one round of the whole problem may take where it is large."""
 _AROUND = 10
@@ -49,7 +49,7 @@ class Solution:
         No amounts that meet the same needs cost less, dollars.
     short : ndarray, shape (n,)
         Equity that each account lacks to its need, dollars; the least possible where they cannot all be met.
-    method : {"nothing", "milp", "greedy"}
+    method : {"nothing", "milp", "exchange", "greedy"}
         Who found them.
     timed_out : bool
         Whether the solver ran out of time.
@@ -102,9 +102,10 @@ def solve(
 
     Notes
     -----
-    The relaxation spreads the fixed cost of a transfer over its largest size. Its dual prices bound what using each
-    transfer would add at least: those that cannot be part of a plan better than the best known are left out, which
-    loses nothing; others are left out for a time and counted in the bound.
+    The relaxation spreads the fixed cost of a transfer over what its account needs (rows of cover). Its dual prices
+    bound what using each transfer would add at least: those that cannot be part of a plan better than the best known
+    are left out, which loses nothing; others are left out for a time and counted in the bound. Where accounts share
+    inventories alone, plans are improved by exchanges between them before the solver is asked.
     """
     end = clock() + time_limit
     rows = np.flatnonzero(tightened(problem).arcs.most > 0)
@@ -178,7 +179,11 @@ class _Best:
     @property
     def good_enough(self) -> bool:
         """Whether the bound is near enough."""
-        return self.amount is not None and self.cost - self.bound <= self.gap * abs(self.cost) + _TIGHT
+        return self.amount is not None and self.near(self.cost)
+
+    def near(self, cost: float) -> bool:
+        """Whether a cost is near enough to the bound."""
+        return cost - self.bound <= self.gap * abs(cost) + _TIGHT
 
     def kept(self, penalty: FloatArray, lowest: float) -> BoolArray:
         """Transfers that may still be part of a better plan, shape (R,)."""
@@ -189,34 +194,31 @@ class _Best:
 
 def _solve_needs(problem: DeskProblem, end: float, gap: float, clock: Callable[[], float]) -> Solution | None:
     """The best plan that meets every need; None where there is none, or none was found."""
-    relaxed = build_program(problem, whole=False)
-    lower = _linear(relaxed)
+    relaxed = build_program(problem, counted=False, cover=True)
+    lower = solve_linear(relaxed)
     if lower is None:
         return None
-    lowest, penalty = lower.fun + relaxed.constant, _penalties(problem, relaxed, lower)
+    lowest, penalty = lower.fun + relaxed.constant, penalties(problem, relaxed, lower)
     best = _Best(problem, gap, lowest)
+    price = pool_prices(problem, relaxed, lower)
     best.offer(rounded(problem, relaxed.amounts(lower.x, problem)), "milp")
-    price = _pool_prices(problem, relaxed, lower)
     best.offer(greedy(problem, price, quick=True), "greedy")
-    rank = penalty
-    if not best.good_enough:
+    large = len(problem.arcs) > MANY
+    if best.amount is not None and not best.good_enough and large and exchanges(problem):
         now = clock()
-        priced = price_bound(problem, price, best.cost, now + _PRICING * max(end - now, 0.0), clock)
-        best.bound = max(best.bound, priced.bound)
-        best.offer(greedy(problem, priced.price, quick=True), "greedy")
-        rank = tolls(problem, priced.price)
-    solved = _polish(problem, best, penalty, lowest, rank, end, clock)
+        until = now + _EXCHANGING * max(end - now, 0.0)
+        best.offer(exchanged(problem, best.amount, price, best.near, until, clock), "exchange")
+    solved = _polish(problem, best, penalty, lowest, end, clock)
     if best.amount is not None and not best.good_enough and not solved:
-        _search_around(problem, best, rank, end, clock)
+        _search_around(problem, best, penalty, end, clock)
     if best.amount is None:
         return None
     return _scored(problem, best.amount, min(best.bound, best.cost), best.method, best.timed_out)
 
 
 def _polish(
-    problem: DeskProblem, best: _Best, penalty: FloatArray, lowest: float, rank: FloatArray, end: float,
-    clock: Callable[[], float],
-) -> bool:  # fmt: skip
+    problem: DeskProblem, best: _Best, penalty: FloatArray, lowest: float, end: float, clock: Callable[[], float]
+) -> bool:
     """Solve in whole numbers with few transfers of each account, then with more; whether all of them were solved."""
     solved = False
     kept = best.kept(penalty, lowest)
@@ -227,7 +229,7 @@ def _polish(
         if left <= 0:
             best.timed_out = True
             break
-        inside = kept & _cheapest(problem, rank, most)
+        inside = kept & _cheapest(problem, penalty, most)
         rows = np.flatnonzero(inside)
         share = 1.0 if len(kept) <= MANY else _POLISHING
         amount, inner, late = _whole(problem.with_arcs(rows), share * left, best.gap)
@@ -243,12 +245,14 @@ def _polish(
     return solved
 
 
-def _search_around(problem: DeskProblem, best: _Best, rank: FloatArray, end: float, clock: Callable[[], float]) -> None:
+def _search_around(
+    problem: DeskProblem, best: _Best, penalty: FloatArray, end: float, clock: Callable[[], float]
+) -> None:
     """Plan some accounts anew while the others keep what they have, as long as there is time."""
     rng = np.random.default_rng(0)
     accounts = np.unique(problem.arcs.account)
     always = np.unique(problem.pools.account[problem.pools.account >= 0])
-    cheap = _cheapest(problem, rank, _WAYS)
+    cheap = _cheapest(problem, penalty, _WAYS)
     while not best.good_enough and best.amount is not None:
         left = end - clock()
         if left <= 0.05:
@@ -287,59 +291,20 @@ def _cheapest(problem: DeskProblem, penalty: FloatArray, most: int) -> BoolArray
     return np.asarray(place < most, np.bool_)
 
 
-def _linear(program: Program) -> Any:
-    """Solve the relaxation; None where it has no solution."""
-    low, high = program.row_low, program.row_high
-    upper, lower = np.flatnonzero(np.isfinite(high)), np.flatnonzero(np.isfinite(low))
-    rows = program.matrix.tocsr()
-    a, b = vstack([rows[upper], -rows[lower]]), np.concatenate([high[upper], -low[lower]])
-    bounds = np.column_stack([program.low, program.high])
-    found = linprog(program.cost, A_ub=a, b_ub=b, bounds=bounds, method="highs")
-    if found.status != _OPTIMAL:
-        return None
-    dual = np.zeros(len(low))
-    dual[upper] += found.ineqlin.marginals[: len(upper)]
-    dual[lower] -= found.ineqlin.marginals[len(upper) :]
-    found.row_dual = dual
-    return found
-
-
-def _penalties(problem: DeskProblem, program: Program, found: Any) -> FloatArray:
-    """Least that the use of each transfer adds to the bound, dollars, shape (R,).
-
-    The reduced cost of the whole transfer is linear in its size between the smallest and the largest, so the least
-    lies at an end; a first piece without impact stands for all, as the others cost more.
-    """
-    a = problem.arcs
-    reduced = program.cost - program.matrix.T @ found.row_dual
-    per_unit = np.full(len(a), np.inf)
-    np.minimum.at(per_unit, a.piece_arc, reduced[: len(a.piece_arc)])
-    first = program.first
-    move = found.row_dual[first["moves"]] + found.row_dual[first["moves_of"] + a.account]
-    inside = np.maximum(a.pool, 0)
-    drawn = np.where(a.pool >= 0, found.row_dual[first["pool"] + inside] * a.fixed_units, 0.0)
-    giver = np.where(a.pool >= 0, problem.pools.account[inside], -1)
-    lost = np.where(a.pool >= 0, problem.pools.value[inside], 0.0) * a.fixed_units
-    drawn -= np.where(giver >= 0, found.row_dual[first["value"] + np.maximum(giver, 0)] * lost, 0.0)
-    fixed = np.maximum(a.fixed - move - drawn, 0.0)
-    at_least = fixed * (1.0 - a.least / np.maximum(a.most, 1e-300)) + per_unit * a.least
-    at_most = per_unit * a.most
-    return np.maximum(np.minimum(at_least, at_most), 0.0)
-
-
 def _whole(
     problem: DeskProblem, seconds: float, gap: float, counted: bool = True
 ) -> tuple[FloatArray | None, float, bool]:
     """Amounts in whole numbers, rounded to fine steps; the bound of the solver; whether it ran out of time."""
-    reserved = reserve(problem)
-    program = build_program(reserved, counted=counted)
+    program = build_program(problem, counted=counted, cover=True)
     found = _mixed(program, seconds, gap / 2)
     if found.status == _INFEASIBLE:
         return None, np.inf, False
     bound = -np.inf if found.mip_dual_bound is None else found.mip_dual_bound + program.constant
     if found.x is None:
         return None, bound, True
-    return rounded(problem, program.amounts(found.x, problem)), bound, found.status == _STOPPED
+    amount = program.amounts(found.x, problem)
+    best = settled(problem, amount, counted)
+    return rounded(problem, amount) if best is None else best, bound, found.status == _STOPPED
 
 
 def _mixed(program: Program, seconds: float, gap: float) -> Any:
@@ -352,22 +317,16 @@ def _mixed(program: Program, seconds: float, gap: float) -> Any:
     )
 
 
-def _pool_prices(problem: DeskProblem, program: Program, found: Any) -> FloatArray:
-    """What one unit of each pool is worth to the relaxation, dollars, shape (K,)."""
-    first = program.first["pool"]
-    return np.maximum(-found.row_dual[first : first + len(problem.pools.name)], 0.0)
-
-
 def _least_short(problem: DeskProblem, end: float, clock: Callable[[], float]) -> FloatArray:
     """Smallest sum of shortfalls that can be had, by account; of the largest desks the smallest that was found."""
     known = score(problem, greedy(problem)).short
     relaxed = build_program(problem, whole=False, elastic=True)
-    lower = _linear(relaxed)
+    lower = solve_linear(relaxed)
     if lower is None or known.sum() <= lower.fun * (1 + 1e-4):
         return known * (1 + 1e-7)
     rows = np.arange(len(problem.arcs))
     if len(rows) > MANY:
-        rows = np.flatnonzero(_cheapest(problem, _penalties(problem, relaxed, lower), _FEWEST[0]))
+        rows = np.flatnonzero(_cheapest(problem, penalties(problem, relaxed, lower), _FEWEST[0]))
     part = problem.with_arcs(rows)
     program = build_program(reserve(part), whole=True, elastic=True)
     found = _mixed(program, (end - clock()) / 2, 1e-4)
@@ -389,7 +348,7 @@ def _shadow(problem: DeskProblem, amount: FloatArray) -> dict[str, float]:
     single = np.bincount(arcs.piece_arc) == 1
     first = np.searchsorted(arcs.piece_arc, np.arange(len(arcs)))
     program.low[first[single]] = least[single]
-    found = _linear(program)
+    found = solve_linear(program)
     if found is None:
         return {}
     at = program.first

@@ -15,14 +15,21 @@ from models.rebalance.joint.network import Link
 from models.rebalance.joint.pockets import Pocket, cross_pocket, pockets_of
 from models.rebalance.joint.worth import Worth
 from models.rebalance.moves import Move
+from models.rebalance.plan import Kind
+from models.typing import FloatArray
 
 if TYPE_CHECKING:
     from models.rebalance.joint.run import DeskRun
 
-__all__ = ["LEAST_QUALITY", "giving_pockets", "needy_pockets", "qualities", "standing"]
+__all__ = ["LEAST_QUALITY", "RESOLVED", "giving_pockets", "needy_pockets", "qualities", "standing"]
 
 LEAST_QUALITY = 0.05
 """What an asset must at least do at an account, as a share of what as much money does."""
+_TURNS = 7
+_LESS = 0.003
+"""What an asset does is lowered by at least so much where the size that should be enough is not, then twice that."""
+RESOLVED = 1e-3
+"""Differences of P that a prior of some two thousand paths can tell."""
 _EQUITY, _RELEASE = 0, 4
 _LEVELS_CALL = STATES.index("call")
 
@@ -109,6 +116,9 @@ def standing(run: DeskRun, pockets: Sequence[Pocket]) -> Evaluation:
 def qualities(run: DeskRun, worth: Worth, links: Sequence[Link]) -> dict[tuple[int, int, str], float]:
     """Ask what each asset does at each pocket, compared with as much money by its haircut.
 
+    What it does is lowered until the size that should be enough by itself is enough to the predictor. An asset that
+    leaves P at another horizon higher than it was is of no use.
+
     Parameters
     ----------
     run : DeskRun
@@ -130,15 +140,34 @@ def qualities(run: DeskRun, worth: Worth, links: Sequence[Link]) -> dict[tuple[i
     pairs = [x for x in pairs if worth.reached[x[0]]]
     if not pairs:
         return {}
-    goal = [float(worth.curves.need[k]) for k, _, _, _ in pairs]
+    place_of = np.array([k for k, _, _, _ in pairs], np.int64)
+    need, goal = worth.curves.need[place_of], run.target.probability * worth.share[place_of]
+    before = worth.probe.before.p[place_of] + RESOLVED
+    does, asked, worse = np.ones(len(pairs)), np.arange(len(pairs)), np.zeros(len(pairs), np.bool_)
+    for turn in range(_TURNS):
+        chances = _chances(run, worth, [pairs[i] for i in asked.tolist()], need[asked] / does[asked])
+        worse[asked] = np.any(chances > before[asked], axis=1)
+        p = chances[:, run.target.column]
+        if turn:
+            asked, p = asked[p > goal[asked]], p[p > goal[asked]]
+        same = np.array([worth.equivalent(k, x) for k, x in zip(place_of[asked].tolist(), p.tolist(), strict=True)])
+        does[asked] *= np.minimum(same / np.maximum(need[asked], 1e-300), 1.0 - _LESS * (2.0**turn - 1.0))
+        asked = asked[(p > goal[asked]) & (does[asked] > LEAST_QUALITY)]
+        if not len(asked):
+            break
+    does = np.where(worse, 0.0, does)
+    pockets = [worth.pockets[k] for k in place_of.tolist()]
+    found = zip(pockets, pairs, np.maximum(does, 0.5 * LEAST_QUALITY).tolist(), strict=True)
+    return {(pocket.row, pocket.position, pair[1]): one for pocket, pair, one in found}
+
+
+def _chances(
+    run: DeskRun, worth: Worth, pairs: Sequence[tuple[int, str, Kind, float]], dollars: FloatArray
+) -> FloatArray:
+    """P of pockets that get so many counted dollars of an asset, shape (m, 4); 1 where it is not known."""
     tried = []
-    for (k, asset, kind, value), need in zip(pairs, goal, strict=True):
+    for (k, asset, kind, value), size in zip(pairs, dollars.tolist(), strict=True):
         pocket = worth.pockets[k]
-        tried.append(apply_move(pocket.account, Move(kind, asset, pocket.place, None, 1.0, math.inf), need / value))
+        tried.append(apply_move(pocket.account, Move(kind, asset, pocket.place, None, 1.0, math.inf), size / value))
     seen = run.evaluate(tried, np.array([worth.pockets[k].row for k, _, _, _ in pairs], np.int64))
-    found = {}
-    for (k, asset, _, _), need, p in zip(pairs, goal, seen.p[:, run.target.column].tolist(), strict=True):
-        does = worth.equivalent(k, 1.0 if math.isnan(p) else p) / max(need, 1e-300)
-        pocket = worth.pockets[k]
-        found[pocket.row, pocket.position, asset] = min(max(does, 0.5 * LEAST_QUALITY), 1.0)
-    return found
+    return np.nan_to_num(seen.p, nan=1.0)

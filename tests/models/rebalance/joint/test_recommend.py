@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from models.account import Account
 from models.rebalance import Policy, Target
 from models.rebalance.balances import held
+from models.rebalance.joint.corrections import Course, planned_again
 from models.rebalance.joint.plan import DeskPlan
+from models.rebalance.joint.problem import score
 from models.rebalance.joint.recommend import recommend_desk
 from models.rebalance.joint.run import DeskRun
+from models.rebalance.joint.solve import solve
 from tests.models.builders import book, position
 from tests.models.rebalance.joint.policies import rich, risky, wallet_policy
 from tests.models.rebalance.toy import ASSETS, PRICES, toy_predict
@@ -54,6 +58,27 @@ def test_every_account_reaches_the_target_by_the_predictor_asked_anew() -> None:
 
 def test_the_cheaper_route_is_taken() -> None:
     assert {t.route for t in plan_of(DESK, wallet_policy()).transfers} == {"chain"}
+
+
+def test_who_needs_more_than_the_others_left_gets_it_from_them_where_they_can_go_elsewhere() -> None:
+    routes = [
+        {"name": "chain", "source": "hot", "to": ["*"], "assets": ["USDT"], "gas": 2},
+        {"name": "vault", "source": "cold", "to": ["b"], "assets": ["USDT"], "gas": 25},
+    ]
+    desk = [risky("a"), risky("b", 2_200.0)]
+    known = ASSETS, PRICES, PREDICT
+    need = DeskRun(desk, *known, wallet_policy(routes=routes, limits=NO_LOSS)).worth.curves.need
+    places = {"hot": {"inventory": {"USDT": 1.01 * float(need.sum())}}, "cold": {"inventory": {"USDT": 1e6}}}
+    run = DeskRun(desk, *known, wallet_policy(places=places, routes=routes, limits=NO_LOSS))
+    first = solve(run.problem(), 5.0, 1e-4).amount
+    assert {run.network.links[k].route.name for k in np.flatnonzero(first)} == {"chain"}
+    course = Course(np.array([1.1, 1.0]), np.zeros(len(first), np.bool_))
+    again = planned_again(run, course, first, np.array([0]), time.monotonic() + 5.0, 5.0, 1e-4)
+    seen = score(run.problem(course), again)
+    assert seen.broken == ()
+    assert not seen.short.any()
+    sent = {(link.route.name, link.account) for link, x in zip(run.network.links, again, strict=True) if x > 0}
+    assert sent == {("chain", 0), ("vault", 1)}
 
 
 def test_shared_inventory_is_not_spent_twice() -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from models.rebalance.joint.greedy import greedy
-from models.rebalance.joint.prices import price_bound
 from models.rebalance.joint.problem import Arcs, Curves, DeskProblem, Pools, Slots, score
 from models.rebalance.joint.program import build_program
 from models.rebalance.joint.solve import solve
@@ -107,30 +106,26 @@ def test_steps_minima_and_money_hold_on_every_transfer(seed: int, share: float, 
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=SEEDS, level=st.floats(0.0, 0.2), above=st.floats(0.0, 0.5))
-def test_prices_bound_every_plan(seed: int, level: float, above: float) -> None:
-    desk = random_desk(seed)
+@given(seed=SEEDS, share=st.floats(0.4, 1.0), trades=st.booleans())
+def test_rows_of_cover_keep_every_plan_and_raise_the_bound(seed: int, share: float, trades: bool) -> None:
+    desk = scarce(trading_desk(seed) if trades else random_desk(seed), share)
     best, _ = exhaustive(desk)
     if np.isfinite(best):
-        start = np.full(len(desk.pools.name), level) * desk.pools.price
-        found = price_bound(desk, start, best * (1 + above), np.inf, lambda: 0.0)
-        assert found.bound <= best + 1e-6
-        assert np.all(found.price >= 0)
+        loose, close = linprog_bound(desk, cover=False), linprog_bound(desk, cover=True)
+        assert loose - 1e-6 <= close <= best + 1e-6
 
 
-def test_prices_find_a_better_bound_than_the_relaxation_where_fixed_costs_weigh() -> None:
+def test_rows_of_cover_find_a_better_bound_where_fixed_costs_weigh() -> None:
     desk = one_account(fixed=3.0)
-    desk = replace(desk, arcs=replace(desk.arcs, most=np.array([60.0, 200.0])))
-    relaxed = build_program(desk, whole=False)
-    lower = linprog_bound(desk)
-    assert relaxed.constant > 0
-    found = price_bound(desk, np.zeros(2), 9.0, np.inf, lambda: 0.0)
-    assert lower < found.bound <= solve(desk, SECONDS, GAP).cost + 1e-9
+    spent = 60.0 * 0.01 + 40.0 * 0.05 + 1.0  # on both, and the loss at the need
+    assert linprog_bound(desk, cover=False) == pytest.approx(spent + 3.0 * (60.0 + 40.0) / 200.0)  # of the largest size
+    assert linprog_bound(desk, cover=True) == pytest.approx(spent + 3.0 * (60.0 + 40.0) / 100.0)  # of the need
+    assert solve(desk, SECONDS, GAP).cost == pytest.approx(9.0)
 
 
-def linprog_bound(desk: DeskProblem) -> float:
-    """Return the bound of the relaxation, laid out here."""
-    program = build_program(desk, whole=False)
+def linprog_bound(desk: DeskProblem, cover: bool) -> float:
+    """Return the bound of the relaxation, solved here."""
+    program = build_program(desk, counted=False, cover=cover)
     rows = LinearConstraint(program.matrix, program.row_low, program.row_high)
     return float(milp(program.cost, bounds=Bounds(program.low, program.high), constraints=rows).fun + program.constant)
 
