@@ -10,7 +10,7 @@ __all__ = ["give_memory_back", "keep_memory_whole"]
 _ARENAS, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1  # numbers of glibc's <malloc.h>
 _SETTINGS = {
     "MALLOC_ARENA_MAX": (_ARENAS, 2),
-    "MALLOC_MMAP_THRESHOLD_": (_MMAP_THRESHOLD, 256 * 1024),
+    "MALLOC_MMAP_THRESHOLD_": (_MMAP_THRESHOLD, 64 * 1024),
     "MALLOC_TRIM_THRESHOLD_": (_TRIM_THRESHOLD, 512 * 1024),
 }
 
@@ -26,7 +26,7 @@ def keep_memory_whole() -> list[str]:
 
     Notes
     -----
-    Two arenas for all threads, and blocks from 256 KiB apart from the rest. By default glibc has an arena for each
+    Two arenas for all threads, and blocks from 64 KiB apart from the rest. By default glibc has an arena for each
     thread, and raises that bound to the largest block ever freed, up to 32 MiB; arrays of a round then leave holes
     between what stays. See ``mallopt(3)``; ``python -m benchmarks.soak`` shows the difference.
     """

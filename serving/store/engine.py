@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -125,6 +125,9 @@ def make_engine(url: URL, pool: int = 8, wait_seconds: float = 10.0) -> Engine:
         raise InputError("database", shown(url), "the extra 'postgres': pip install 'margincast[postgres]'") from None
 
 
+_CACHE: Final = ("cache_size", "-512")  # KiB of pages in each connection; the system keeps the file itself
+
+
 def _to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -132,7 +135,7 @@ def _to_json(value: Any) -> str:
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver shall not begin on its own; `_begin_sqlite` does
     cursor = connection.cursor()
-    for name, value in (("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON")):
+    for name, value in (("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON"), _CACHE):
         cursor.execute(f"PRAGMA {name}={value}")
     cursor.execute(f"PRAGMA journal_size_limit={64 * 2**20}")
     cursor.close()
