@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, select
 from models.account import Account
 from serving.accounts import decode_body
 from serving.store.lists import MOST, in_groups
-from serving.store.tables import account_versions, accounts
+from serving.store.tables import AnyRow, account_versions, accounts
 
 __all__ = ["acted_at", "states"]
 
@@ -56,7 +57,7 @@ def states(
     return {key: known[key] for key in wanted if key in known}
 
 
-def acted_at(connection: Connection, tenant: str, shard: int, said: Sequence[Key]) -> dict[str, int]:
+def acted_at(connection: Connection, tenant: str, shard: int, said: Sequence[Key]) -> dict[Key, int]:
     """Say when the owner of an account did something after a state was told: changed it, or took it out.
 
     Parameters
@@ -68,27 +69,31 @@ def acted_at(connection: Connection, tenant: str, shard: int, said: Sequence[Key
     shard : int
         Their shard.
     said : sequence of (str, int)
-        Names and versions, each name once.
+        Names and versions.
 
     Returns
     -------
     dict
-        Nanoseconds by account, for those whose owner did. Where the same positions and balances were told again with a
-        later time, nothing was done. The time is that of the new state, where there is one, else when it was told.
+        Nanoseconds by name and version, for those whose owner did. Where the same positions and balances were told
+        again with a later time, nothing was done. The time is that of the new state, where there is one, else when it
+        was told.
     """
     c = accounts.c
     newest = select(c.account_id, c.version).where(c.tenant_id == tenant, c.shard == shard)
     versions = {row.account_id: row.version for row in connection.execute(newest)}
-    later = {name: version for name, version in said if versions.get(name, version) > version}
-    p, found = account_versions.c, dict[str, int]()
-    for names in in_groups(sorted(later)):
-        past = select(p.account_id, p.version, p.as_of_ns, p.content, p.since_ns).where(
+    left = {(name, version) for name, version in said if versions.get(name, version) > version}
+    p, past = account_versions.c, defaultdict[str, list[AnyRow]](list)
+    for names in in_groups(sorted({name for name, _ in left})):
+        told = select(p.account_id, p.version, p.as_of_ns, p.content, p.since_ns).where(
             p.tenant_id == tenant, p.account_id.in_(names)
         )
-        content: dict[str, bytes | None] = {}
-        for row in connection.execute(past.order_by(p.account_id, p.version)):
-            if row.version == later[row.account_id]:
-                content[row.account_id] = row.content
-            elif row.version > later[row.account_id] and row.content != content.get(row.account_id):
-                found.setdefault(row.account_id, row.since_ns if row.as_of_ns is None else row.as_of_ns)
+        for row in connection.execute(told.order_by(p.account_id, p.version)):
+            past[row.account_id].append(row)
+    found = {}
+    for name, version in left:
+        content = next((row.content for row in past[name] if row.version == version), None)
+        others = (row for row in past[name] if row.version > version and row.content != content)
+        first = next(others, None)
+        if first is not None:
+            found[name, version] = first.since_ns if first.as_of_ns is None else first.as_of_ns
     return found

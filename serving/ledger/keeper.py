@@ -13,8 +13,6 @@ from serving.store import Store
 
 __all__ = ["Keeper"]
 
-_MOST_PAGES = 16
-
 
 class Keeper:
     """The ledger of one server process.
@@ -48,7 +46,7 @@ class Keeper:
         self._market = market
 
     def mature(self, stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Mature what is due, a few pages at a time, and set the gauges.
+        """Mature what is due, and set the gauges.
 
         Parameters
         ----------
@@ -62,9 +60,9 @@ class Keeper:
         """
         panel, total = self._market(), Matured()
         while panel is not None and not stopping():
-            done = mature(self.store, panel, self._clock(), most_pages=_MOST_PAGES)
+            done = mature(self.store, panel, self._clock(), stopping=stopping)
             total += done
-            if done.pages < _MOST_PAGES:
+            if not done.pages:
                 break
         if not stopping():
             self._gauges.update(self.store, self._clock())

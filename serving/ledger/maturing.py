@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +24,15 @@ from serving.ledger.inputs import acted_at, states
 from serving.ledger.outcomes import OUTCOME, pack_outcomes
 from serving.ledger.page import Page, unpack
 from serving.store import Store
+from serving.store.lists import in_groups
 from serving.store.tables import AnyRow, ledger_outcomes, ledger_pages
 
 __all__ = ["Matured", "due", "mature"]
 
 _MOST_PAGES = 256
+_MOST_ROWS = 50_000
 _MOST_STATES = 200_000
+_Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,12 @@ class Matured:
 
 
 def mature(
-    store: Store, panel: MarketPanel, now_ns: int, tenant: str | None = None, most_pages: int = _MOST_PAGES
+    store: Store,
+    panel: MarketPanel,
+    now_ns: int,
+    tenant: str | None = None,
+    most_pages: int = _MOST_PAGES,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Matured:
     """Replay the pages of which a further horizon has passed.
 
@@ -68,6 +77,8 @@ def mature(
         Only of this tenant.
     most_pages : int
         Most pages in this call.
+    stopping : callable
+        Whether to leave the rest for another time; asked now and then.
 
     Returns
     -------
@@ -81,15 +92,33 @@ def mature(
 
     Notes
     -----
-    Replicas that mature the same page at once write the same.
+    Replicas that mature the same page at once write the same. Pages of a shard that were said on the same bar, a round
+    and the accounts told after it, are replayed together.
     """
     total, last = Matured(), ("", -1)
     cache: dict[tuple[str, int], Account] = {}
-    for row, minutes in store.query(lambda connection: due(connection, panel, tenant, most_pages)):
-        if (row.tenant_id, row.shard) != last or len(cache) > _MOST_STATES:
-            last, cache = (row.tenant_id, row.shard), {}
-        total += _mature_page(store, panel, row, minutes, cache, now_ns)
+    for rows, minutes in _together(store.query(lambda connection: due(connection, panel, tenant, most_pages))):
+        if stopping():
+            break
+        here = (rows[0].tenant_id, rows[0].shard)
+        if here != last or len(cache) > _MOST_STATES:
+            last, cache = here, {}
+        total += _mature_pages(store, panel, rows, minutes, cache, now_ns)
     return total
+
+
+def _together(pages: Iterable[tuple[AnyRow, int]]) -> list[tuple[list[AnyRow], int]]:
+    """Pages of one shard and bar with as many minutes, not too many rows at once; those of one shard stay together."""
+    groups: dict[tuple[Any, ...], list[AnyRow]] = {}
+    sizes: dict[tuple[Any, ...], int] = defaultdict(int)
+    parts: dict[tuple[Any, ...], int] = defaultdict(int)
+    for row, minutes in pages:
+        kind = (row.tenant_id, row.shard, row.close_ns, minutes)
+        if sizes[kind] and sizes[kind] + row.n > _MOST_ROWS:
+            parts[kind], sizes[kind] = parts[kind] + 1, 0
+        sizes[kind] += row.n
+        groups.setdefault((*kind, parts[kind]), []).append(row)
+    return [(groups[kind], kind[3]) for kind in sorted(groups)]
 
 
 def due(
@@ -111,7 +140,7 @@ def due(
     Returns
     -------
     list of (Row, int)
-        tenant_id, shard, page; and how many minutes of market after it are known, a horizon. Pages from before the
+        tenant_id, shard, page, n; and how many minutes of market after it are known, a horizon. Pages from before the
         panel begins are not among them.
     """
     p, o = ledger_pages, ledger_outcomes
@@ -122,7 +151,7 @@ def due(
         and_(began <= panel.end - h * MINUTE_NS, o.c.known_minutes == b if b else o.c.page.is_(None))
         for h, b in zip(HORIZONS, before, strict=True)
     ]
-    wanted = select(p.c.tenant_id, p.c.shard, p.c.page, p.c.close_ns, began.label("began")).select_from(joined)
+    wanted = select(p.c.tenant_id, p.c.shard, p.c.page, p.c.n, p.c.close_ns, began.label("began")).select_from(joined)
     wanted = wanted.where(p.c.close_ns >= panel.start, or_(*further))
     if tenant is not None:
         wanted = wanted.where(p.c.tenant_id == tenant)
@@ -135,52 +164,71 @@ def _passed(nanoseconds: int) -> int:
     return max(h for h in HORIZONS if h * MINUTE_NS <= nanoseconds)
 
 
-def _mature_page(
-    store: Store, panel: MarketPanel, row: AnyRow, minutes: int, cache: dict[tuple[str, int], Account], now_ns: int
+def _mature_pages(
+    store: Store,
+    panel: MarketPanel,
+    rows: Sequence[AnyRow],
+    minutes: int,
+    cache: dict[tuple[str, int], Account],
+    now_ns: int,
 ) -> Matured:
-    tenant, shard, number = row.tenant_id, row.shard, row.page
+    """Replay the pages of one shard that were said on one bar, in one go."""
+    tenant, shard, close_ns = rows[0].tenant_id, rows[0].shard, rows[0].close_ns
+    numbers = [row.page for row in rows]
 
-    def read(connection: Connection) -> tuple[Page, dict[tuple[str, int], Account], dict[str, int]]:
-        own = (ledger_pages.c.tenant_id == tenant) & (ledger_pages.c.shard == shard) & (ledger_pages.c.page == number)
-        page = unpack(bytes(connection.execute(select(ledger_pages.c.body).where(own)).scalar_one()))
-        keys = _keys(page)
-        return page, states(connection, tenant, shard, keys, cache), acted_at(connection, tenant, shard, keys)
+    def read(connection: Connection) -> tuple[list[Page], dict[_Key, Account], dict[_Key, int]]:
+        pages = _pages(connection, tenant, shard, numbers)
+        keys = list(dict.fromkeys(key for page in pages for key in _keys(page)))
+        return pages, states(connection, tenant, shard, keys, cache), acted_at(connection, tenant, shard, keys)
 
-    page, found, acted = store.query(read)
-    outcomes = _replayed(page, found, acted, panel, row.close_ns, minutes)
-    lost = len(page) - len(found)
-    values = {
-        "tenant_id": tenant,
-        "shard": shard,
-        "page": number,
-        "close_ns": row.close_ns,
-        "known_minutes": minutes,
-        "body": pack_outcomes(outcomes),
-        "summary": msgspec.to_builtins(summary(page.rows, outcomes)),
-        "complete": minutes == HORIZONS[-1],
-        "matured_ns": now_ns,
-    }
+    pages, found, acted = store.query(read)
+    keys = [_keys(page) for page in pages]
+    outcomes = _replayed([key for some in keys for key in some], found, acted, panel, close_ns, minutes)
+    ends = np.cumsum([len(page) for page in pages])
+    values = [
+        {
+            "tenant_id": tenant,
+            "shard": shard,
+            "page": number,
+            "close_ns": close_ns,
+            "known_minutes": minutes,
+            "body": pack_outcomes(part),
+            "summary": msgspec.to_builtins(summary(page.rows, part)),
+            "complete": minutes == HORIZONS[-1],
+            "matured_ns": now_ns,
+        }
+        for number, page, part in zip(numbers, pages, np.split(outcomes, ends[:-1]), strict=True)
+    ]
     store.run(lambda connection: _keep(connection, values), idempotent=True)
-    return Matured(1, len(page), lost)
+    lost = sum(key not in found for some in keys for key in some)
+    return Matured(len(pages), len(outcomes), lost)
 
 
-def _keys(page: Page) -> list[tuple[str, int]]:
+def _pages(connection: Connection, tenant: str, shard: int, numbers: Sequence[int]) -> list[Page]:
+    """Pages of a shard by their numbers."""
+    c, found = ledger_pages.c, {}
+    for some in in_groups(numbers):
+        wanted = select(c.page, c.body).where(c.tenant_id == tenant, c.shard == shard, c.page.in_(some))
+        found.update({row.page: unpack(bytes(row.body)) for row in connection.execute(wanted)})
+    return [found[number] for number in numbers]
+
+
+def _keys(page: Page) -> list[_Key]:
     return list(zip(page.account_ids(), page.rows["version"].tolist(), strict=True))
 
 
 def _replayed(
-    page: Page,
-    found: dict[tuple[str, int], Account],
-    acted: dict[str, int],
+    keys: Sequence[_Key],
+    found: dict[_Key, Account],
+    acted: dict[_Key, int],
     panel: MarketPanel,
     close_ns: int,
     minutes: int,
 ) -> NDArray[Any]:
     """Outcomes of the rows; those whose state is lost, or that the market does not know, are marked as gaps."""
-    out = np.zeros(len(page), OUTCOME)
+    out = np.zeros(len(keys), OUTCOME)
     out["minutes_to_call"] = out["minutes_to_liquidation"] = np.nan
     out["acted_minutes"], out["gap"] = np.inf, True
-    keys = _keys(page)
     rows = [i for i, key in enumerate(keys) if key in found]
     accounts = [found[keys[i]] for i in rows]
     if not accounts:
@@ -190,7 +238,7 @@ def _replayed(
     at = np.asarray(rows, np.int64)[good]
     began = panel.start + panel.row_after(book.as_of) * panel.step
     _fill(out, at, seen, np.clip((panel.end - began) / MINUTE_NS, 0, minutes))
-    until = np.array([acted.get(keys[i][0], -1) for i in at.tolist()], np.float64)
+    until = np.array([acted.get(keys[i], -1) for i in at.tolist()], np.float64)
     out["acted_minutes"][at] = np.where(until < 0, np.inf, np.maximum((until - began) / MINUTE_NS, 0.0))
     return out
 
@@ -211,10 +259,11 @@ def _fill(out: NDArray[Any], at: NDArray[np.int64], seen: Replay, minutes: Float
     out["seen_minutes"][at], out["gap"][at] = minutes, seen.gap
 
 
-def _keep(connection: Connection, values: dict[str, Any]) -> None:
+def _keep(connection: Connection, values: Sequence[dict[str, Any]]) -> None:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(ledger_outcomes).values(values)
+    statement = dialect.insert(ledger_outcomes)
     own = ("tenant_id", "shard", "page")
-    changed = {name: statement.excluded[name] for name in values if name not in own}
+    changed = {name: statement.excluded[name] for name in values[0] if name not in own}
     newer = ledger_outcomes.c.known_minutes <= statement.excluded.known_minutes
-    connection.execute(statement.on_conflict_do_update(index_elements=list(own), set_=changed, where=newer))
+    kept = statement.on_conflict_do_update(index_elements=list(own), set_=changed, where=newer)
+    connection.execute(kept, list(values))

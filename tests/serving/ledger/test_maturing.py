@@ -15,11 +15,12 @@ from features.moment import moment_at
 from features.sources import simulate_market
 from models.account import Account, Collateral, Position
 from models.book import Book
+from models.margin.replay import Replay, replay
 from models.market import MarketPanel
 from models.prior import PriorModel
 from models.typing import DAY_NS, HORIZONS, HOUR_NS, MINUTE_NS
 from serving.accounts import Entry, change, delete, entry_of, shard_of
-from serving.ledger import Said, append
+from serving.ledger import Said, append, maturing
 from serving.ledger.calibration import EDGES, Sums, add, score, summary
 from serving.ledger.maturing import Matured, due, mature
 from serving.ledger.outcomes import OUTCOME, judge, pack_outcomes, unpack_outcomes
@@ -104,6 +105,18 @@ class Desk:
             came = unpack_outcomes(bytes(row.body))
             for i, name in enumerate(unpack(bytes(row.said)).account_ids()):
                 found[name, row.close_ns] = came[i]
+        return found
+
+    def versions(self) -> dict[tuple[str, int], tuple[float, ...]]:
+        """Return what is known of each account and version; -1 where nothing came."""
+        from serving.ledger.page import unpack
+
+        p, o, found = ledger_pages.c, ledger_outcomes.c, {}
+        joined = (p.tenant_id == o.tenant_id) & (p.shard == o.shard) & (p.page == o.page)
+        for row in self.store.query(lambda c: c.execute(select(p.body.label("said"), o.body).where(joined)).all()):
+            page, came = unpack(bytes(row.said)), unpack_outcomes(bytes(row.body))
+            for name, said, one in zip(page.account_ids(), page.rows, came, strict=True):
+                found[name, int(said["version"])] = tuple(float(np.nan_to_num(x, nan=-1.0, posinf=np.inf)) for x in one)
         return found
 
 
@@ -238,6 +251,42 @@ def test_each_version_is_replayed_with_its_own_state(desk: Desk, panel: MarketPa
     poor_row, rich_row = (found["x", panel.start + bar * panel.step] for bar in (BAR, BAR + 1))
     assert np.isfinite(poor_row["minutes_to_call"])
     assert np.isnan(rich_row["minutes_to_call"])
+
+
+def test_pages_of_one_bar_together_are_what_each_is_alone(
+    desk: Desk, panel: MarketPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"n{i}" for i in range(12)]
+    accounts = [_account(name, panel, BAR, 0.02 + 0.03 * i) for i, name in enumerate(names)]
+    desk.tell(accounts, panel.end)
+    desk.say(accounts, BAR)
+    close = panel.start + BAR * panel.step
+    for version in (2, 3):  # told twice within the bar, each time with other positions
+        size = Position(
+            symbol="BTC/USDT:USDT", quantity=float(version), entry_price=accounts[0].positions[0].entry_price
+        )
+        later = {"as_of": _when(close + 20 * version * MINUTE_NS), "positions": (size,)}
+        told = [msgspec.structs.replace(a, **later) for a in accounts[:5]]
+        desk.tell(told, panel.end)
+        desk.say(told, BAR, version=version, kind="account")
+    calls: list[int] = []
+    whole = replay
+
+    def counted(book: Book, market: MarketPanel, minutes: int) -> Replay:
+        calls.append(len(book))
+        return whole(book, market, minutes)
+
+    monkeypatch.setattr(maturing, "replay", counted)
+    found = []
+    for most in (50_000, 1):
+        monkeypatch.setattr(maturing, "_MOST_ROWS", most)
+        assert mature(desk.store, desk.until(BAR + 80), 5) == Matured(6, 22, 0)
+        found.append(desk.versions())
+        desk.store.run(lambda c: c.execute(ledger_outcomes.delete()))
+    assert found[0] == found[1]
+    assert (len(calls), sum(calls[:2]), sum(calls[2:])) == (8, 22, 22)  # two shards; three pages in each
+    acted = {version: found[0]["n0", version][3] for version in (1, 2, 3)}
+    assert acted == {1: 40.0, 2: 0.0, 3: np.inf}  # the bar after which the second was told ends when the third was
 
 
 def test_told_within_a_bar_is_walked_from_the_next(desk: Desk, panel: MarketPanel) -> None:
