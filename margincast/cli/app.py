@@ -6,6 +6,7 @@ import typer
 
 import margincast
 from margincast.cli.guard import GuardedGroup
+from margincast.cli.streams import keep_stdout_for_results
 
 app = typer.Typer(
     cls=GuardedGroup,
@@ -36,4 +37,5 @@ def root(
 
 def main() -> None:
     """Run the command line: exit code 0 ok, 2 bad input, 1 anything else."""
+    keep_stdout_for_results()
     app()
