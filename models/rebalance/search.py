@@ -17,7 +17,7 @@ from models.rebalance.evaluate import Evaluation, Evaluator
 from models.rebalance.moves import TRADES, Move
 from models.typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["Found", "Search", "search_amounts"]
+__all__ = ["Enough", "Found", "Search", "search_amounts"]
 
 POINTS = 32
 ROUNDS = 3

@@ -12,12 +12,14 @@ import numpy as np
 from models.account import Account
 from models.rebalance.desk import Desk
 from models.rebalance.effects import apply_move
+from models.rebalance.joint.closeout import CloseOut, close_outs
 from models.rebalance.joint.plan import OwnStep
 from models.rebalance.moves import Move, reduce_move
 from models.rebalance.places import Route
 from models.rebalance.plan import Kind, Plan
 from models.rebalance.policy import Policy
 from models.rebalance.recommend import market_part
+from models.rebalance.wording import plan_sentence
 from models.typing import IntArray
 
 if TYPE_CHECKING:
@@ -65,18 +67,61 @@ def reduced(run: DeskRun, accounts: Sequence[Account], rows: Collection[int], po
     -------
     Own
         Of each account the cheapest reduction of one position that is enough, if there is one, it passes the stress of
-        the policy, and the policy lets positions be reduced.
+        the policy, and the policy lets positions be reduced; where positions have isolated margin, the cheapest
+        reductions together, see `close_outs`.
     """
     wanted = sorted(rows) if policy.reduce else []
+    several = [row for row in wanted if _has_several(accounts[row])]
     out, steps = list(accounts), []
-    for row, plan in _plans(run, accounts, wanted, "reduce", policy):
+    for row, plan in _plans(run, accounts, [row for row in wanted if row not in several], "reduce", policy):
         changed = _reduced_account(run, row, accounts[row], plan, policy)
         if changed is None or run.ends_worse(row, changed):
             continue
         action, out[row] = plan.actions[0], changed
         fee_usd = action.fee * action.value_usd / max(action.value, 1e-300)
         steps.append(_step(accounts[row], "reduce", plan, None, fee_usd))
+    for row in several:
+        own = run.weights[row]
+        assert own is not None
+        ways = close_outs(replace(own, account=accounts[row]), row, run.evaluate, run.target, policy)
+        best = next((way for way in ways if not run.ends_worse(row, way.account)), None)
+        if best is not None:
+            out[row] = best.account
+            steps += _orders(run, row, best)
     return Own(tuple(steps), tuple(out), policy)
+
+
+def _has_several(account: Account) -> bool:
+    """Whether an account is margined in several parts, one of them an isolated position."""
+    return len(account.positions) > 1 and any(p.margin_mode == "isolated" for p in account.positions)
+
+
+def _orders(run: DeskRun, row: int, way: CloseOut) -> list[OwnStep]:
+    """The reductions of an account, each with what it does after those before it."""
+    states = [*(order.account for order in way.orders), way.account]
+    seen, column = run.evaluate(states, np.full(len(states), row)), run.target.column
+    out = []
+    for i, order in enumerate(way.orders):
+        move, amount = order.move, order.amount
+        p = seen.probabilities(i), seen.probabilities(i + 1)
+        out.append(
+            OwnStep(
+                account_id=way.account.account_id,
+                kind="reduce",
+                asset=move.asset,
+                symbol=move.symbol,
+                amount=amount,
+                value_usd=amount * move.price * move.dollar,
+                cost_usd=move.fee(amount) * move.dollar,
+                route=None,
+                to=None,
+                p_before=p[0],
+                p_after=p[1],
+                levels_after=seen.levels(i + 1),
+                sentence=plan_sentence(move, amount, run.target, p[0][column], p[1][column]),
+            )
+        )
+    return out
 
 
 def released(run: DeskRun, accounts: Sequence[Account], rows: Collection[int], policy: Policy) -> Own:

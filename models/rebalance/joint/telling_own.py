@@ -65,7 +65,7 @@ def with_own(run: DeskRun, plan: DeskPlan, reduce: bool, release: bool) -> DeskP
 
 
 def _outcome(outcome: AccountOutcome, steps: Sequence[OwnStep]) -> AccountOutcome:
-    for step in steps:
+    for step in reversed(steps):  # what the last of several leaves
         if step.account_id == outcome.account_id and step.kind == "reduce":
             return replace(
                 outcome, status="reduced", p_after=step.p_after, levels_after=step.levels_after, short_usd=0.0
