@@ -12,17 +12,14 @@ Run ``python -m benchmarks.replay_desk --data DIR [--from 2025-01-01 --to 2025-0
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from benchmarks.replay_policies import ASSETS, POLICY, forecaster, report, sampled, write
+from benchmarks.replay_policies import ASSETS, POLICY, forecaster, options, parsed, report, sampled, write
 from features.policy import load_policy
 from features.sources import load_panel, to_ns
 from models.rebalance import Policy
@@ -30,7 +27,7 @@ from models.rebalance.replaying.desk import Told
 from models.typing import DAY_NS
 from training.replay.desks import DESK_TARGETS, DeskWeek, desk_week, join_weeks
 from training.replay.stage import Setting, build_stage
-from training.replay.study import FAMILIES, rules_of
+from training.replay.study import rules_of
 
 
 def scaled(policy: Policy, share: float) -> Policy:
@@ -59,35 +56,14 @@ def report_plans(told: Sequence[tuple[float, Told]]) -> None:
         print("| " + " | ".join(str(cell) for cell in cells) + " |")
 
 
-def parsed() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    folder = os.environ.get("MARGINCAST_DATA")
-    parser.add_argument("--data", type=Path, default=Path(folder) if folder else None)
-    parser.add_argument("--from", dest="start", default="2025-01-01")
-    parser.add_argument("--to", dest="stop", default="2025-06-30")
-    parser.add_argument("--per-week", type=int, default=80)
-    parser.add_argument("--days", type=int, default=7)
-    parser.add_argument("--every", type=int, default=480, help="minutes between decisions")
+def main() -> None:
+    """Sample weeks, run every rule on each, print."""
+    parser = options(__doc__, per_week=80, days=7, every=480)
     parser.add_argument("--share", type=float, default=0.002, help="of the inventories of the policy")
     parser.add_argument("--targets", type=float, nargs="+", default=list(DESK_TARGETS), help="settings of desk")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the solver, for one decision")
-    parser.add_argument("--paths", type=int, default=1024)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--model", type=Path, help="folder of a bundle; the prior, fitted here, where left out")
-    parser.add_argument("--rules", nargs="+", default=list(FAMILIES), help=f"some of {', '.join(FAMILIES)}")
-    parser.add_argument("--out", type=Path)
-    chosen = parser.parse_args()
-    if chosen.data is None:
-        parser.error("--data: expected the folder of the market data, or MARGINCAST_DATA")
-    return chosen
-
-
-def main() -> None:
-    """Sample weeks, run every rule on each, print."""
-    chosen, begun = parsed(), time.perf_counter()
-    data = chosen.data / "data" if (chosen.data / "data").is_dir() else chosen.data
-    panel = load_panel(data, assets=ASSETS)
+    chosen, begun = parsed(parser), time.perf_counter()
+    panel = load_panel(chosen.data, assets=ASSETS)
     first, last = to_ns(chosen.start, "--from"), to_ns(chosen.stop, "--to")
     prior, predictor = forecaster(chosen.model, panel, first, chosen.paths)
     policy = scaled(load_policy(POLICY), chosen.share)

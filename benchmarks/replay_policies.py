@@ -116,30 +116,42 @@ def forecaster(
     return predictor.prior, predictor
 
 
-def main() -> None:
-    """Sample, walk, ask, run every rule, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(description: str | None, per_week: int, days: int, every: int) -> argparse.ArgumentParser:
+    """What every replay of rules is asked: the period, the accounts, the forecaster."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = os.environ.get("MARGINCAST_DATA")
     parser.add_argument("--data", type=Path, default=Path(folder) if folder else None)
     parser.add_argument("--from", dest="start", default="2025-01-01")
     parser.add_argument("--to", dest="stop", default="2025-06-30")
-    parser.add_argument("--per-week", type=int, default=250)
-    parser.add_argument("--days", type=int, default=28)
-    parser.add_argument("--every", type=int, default=240, help="minutes between decisions")
+    parser.add_argument("--per-week", type=int, default=per_week)
+    parser.add_argument("--days", type=int, default=days)
+    parser.add_argument("--every", type=int, default=every, help="minutes between decisions")
     parser.add_argument("--paths", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--model", type=Path, help="folder of a bundle; the prior, fitted here, where left out")
+    parser.add_argument("--rules", nargs="+", default=list(FAMILIES), help=f"some of {', '.join(FAMILIES)}")
+    parser.add_argument("--out", type=Path)
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line; ``data`` is the folder of the market."""
+    chosen = parser.parse_args()
+    if chosen.data is None:
+        parser.error("--data: expected the folder of the market data, or MARGINCAST_DATA")
+    chosen.data = chosen.data / "data" if (chosen.data / "data").is_dir() else chosen.data
+    return chosen
+
+
+def main() -> None:
+    """Sample, walk, ask, run every rule, print."""
+    parser = options(__doc__, per_week=250, days=28, every=240)
     parser.add_argument("--flat-cost", type=float, help="dollars of a liquidation, instead of the policy's")
     parser.add_argument(
         "--cost-rate", type=float, help="part of maintenance that a liquidation costs, instead of the policy's"
     )
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--model", type=Path, help="folder of a bundle; the prior, fitted here, where left out")
-    parser.add_argument("--rules", nargs="+", default=list(FAMILIES), help=f"some of {', '.join(FAMILIES)}")
-    chosen = parser.parse_args()
-    if chosen.data is None:
-        parser.error("--data: expected the folder of the market data, or MARGINCAST_DATA")
-    begun = time.perf_counter()
-    panel = load_panel(chosen.data / "data" if (chosen.data / "data").is_dir() else chosen.data, assets=ASSETS)
+    chosen, begun = parsed(parser), time.perf_counter()
+    panel = load_panel(chosen.data, assets=ASSETS)
     first, last = to_ns(chosen.start, "--from"), to_ns(chosen.stop, "--to")
     prior, predictor = forecaster(chosen.model, panel, first, chosen.paths)
     accounts = sampled(panel, first, last, chosen.per_week, chosen.days, chosen.seed)
