@@ -1,24 +1,27 @@
 """``margincast dataset`` and ``margincast predict`` on worker processes: rows a second, processor seconds, memory.
 
 A market is simulated, a quick model trained, and accounts are written. Then both commands run in turns: in one process,
-on one worker, and on two (``--workers``). Processor seconds are those of the command and all of its workers; the start
-of the workers is part of every time. What two workers wrote must be what one process wrote, to the byte. The load of
-the machine is printed, since it is seldom alone.
+on one worker, and on two (``--workers``). Processor seconds are those of the command and all that it started; the start
+of the workers is part of every time. What two workers wrote must be what one process wrote, to the byte: a dataset is a
+folder of parts. The load of the machine is printed, since it is seldom alone.
 
 Run ``python -m benchmarks.bench_cluster [--accounts N --predicted N --rounds N]``; the gate of the project is 4 million
-rows (``--accounts 500000``) with ``--gate``: two workers at least 1.6 times as fast as one, and at most 1.2 times the
-processor seconds of one process.
+rows each (``--accounts 500000 --predicted 1000000``) with ``--gate``: two workers at least 1.6 times as fast as one,
+and at most 1.2 times the processor seconds of one process.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,13 +30,16 @@ import pyarrow.parquet as pq
 
 from features.sources import load_panel, simulate_market, write_panel
 from features.sources.accounts import write_account_columns
-from training.dataset import batches, read_dataset, write_dataset
+from training.dataset import batches
+from training.dataset_files import Part, read_dataset, write_dataset, write_parts
 from training.pipeline import TrainSettings, save_training, train
 from training.population import sample_population
 
 ASSETS = ("BTC", "ETH", "SOL", "XRP", "LTC")
 WAYS = {"one process": (), "1 worker": ("--workers", "1"), "2 workers": ("--workers", "2")}
 DAYS, WARMUP, EVERY = 500, 180, 300
+_SUBREAPER = 36
+"""PR_SET_CHILD_SUBREAPER of prctl(2)."""
 
 
 class Cost(NamedTuple):
@@ -52,6 +58,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--gate", action="store_true")
     chosen = parser.parse_args()
+    _adopt_orphans()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_panel(simulate_market(ASSETS, days=DAYS, seed=1), root / "market")
@@ -64,46 +71,85 @@ def main() -> None:
         market = ("--market", str(root / "market"))
         built = ("dataset", *market, "--warmup-days", str(WARMUP), "--every", str(EVERY), "--per-instant", str(each))
         told = ("predict", str(root / "accounts.jsonl"), *market, "--model", str(root / "model"))
+        _warm_up(root, built, told)
         good = [_report(name, _runs(command, root, chosen.rounds)) for name, command in
                 (("dataset", built), ("predict", told))]  # fmt: skip
-        _writer(root / "dataset-0.parquet")
+        _writer(root / "dataset-0")
     if chosen.gate and not all(good):
         raise SystemExit("the gate is missed")
 
 
+def _warm_up(root: Path, built: tuple[str, ...], told: tuple[str, ...]) -> None:
+    """Both commands on little, so that no run that is timed compiles anything."""
+    with (root / "accounts.jsonl").open() as lines:
+        (root / "few.jsonl").write_text("".join(islice(lines, 50)))
+    _run((*built, "--per-instant", "1", "--out", str(root / "warm")))
+    _run((told[0], str(root / "few.jsonl"), *told[2:], "--out", str(root / "warm.parquet")))
+
+
 def _runs(command: tuple[str, ...], root: Path, rounds: int) -> tuple[dict[str, list[Cost]], int, int]:
-    """Costs by way, rows and bytes of the file; the training before has filled the cache of compiled code."""
+    """Costs by way, rows and bytes on disk."""
     seen: dict[str, list[Cost]] = {way: [] for way in WAYS}
-    files = {way: root / f"{command[0]}-{i}.parquet" for i, way in enumerate(WAYS)}
+    suffix = "" if command[0] == "dataset" else ".parquet"
+    outs = [root / f"{command[0]}-{i}{suffix}" for i in range(len(WAYS))]
     for _ in range(rounds):
-        for way, options in WAYS.items():
-            seen[way].append(_run((*command, "--out", str(files[way]), *options)))
+        for (way, options), out in zip(WAYS.items(), outs, strict=True):
+            seen[way].append(_run((*command, "--out", str(out), *options)))
             print(f"{command[0]}, {way}: {seen[way][-1].wall:.0f} s", file=sys.stderr, flush=True)
-    first = files["one process"]
-    if any(file.read_bytes() != first.read_bytes() for file in files.values()):
-        raise SystemExit(f"{command[0]}: the files differ")
-    return seen, pq.ParquetFile(first).metadata.num_rows, first.stat().st_size
+    written = [_files(out) for out in outs]
+    if any(files.keys() != written[0].keys() for files in written[1:]):
+        raise SystemExit(f"{command[0]}: there are other files")
+    for name, file in written[0].items():
+        if any(files[name].read_bytes() != file.read_bytes() for files in written[1:]):
+            raise SystemExit(f"{command[0]}: the files differ")
+    tables = [file for file in written[0].values() if file.suffix == ".parquet"]
+    rows = sum(pq.ParquetFile(table).metadata.num_rows for table in tables)
+    return seen, rows, sum(table.stat().st_size for table in tables)
 
 
-def _writer(path: Path) -> None:
+def _files(out: Path) -> dict[str, Path]:
+    return {path.name: path for path in sorted(out.iterdir())} if out.is_dir() else {"": out}
+
+
+def _writer(folder: Path) -> None:
     """Print how fast the one process that writes can write: a bound for any number of workers."""
-    pieces = list(batches(read_dataset(path), 40_000))
+    held = [Part(path.read_bytes(), pq.ParquetFile(path).metadata.num_rows, "", {}) for path in folder.glob("part-*")]
     start = time.process_time()
-    rows = write_dataset(pieces, path.with_suffix(".again"))
-    print(f"writing a dataset: {rows / (time.process_time() - start):,.0f} rows a processor second")
+    rows = write_parts(held, folder.with_name("parts"))
+    print(f"writing parts: {rows / (time.process_time() - start):,.0f} rows a processor second")
+    pieces = list(batches(read_dataset(folder), 40_000))
+    start = time.process_time()
+    rows = write_dataset(pieces, folder.with_name("whole.parquet"))
+    print(f"writing one file: {rows / (time.process_time() - start):,.0f} rows a processor second")
 
 
 def _run(arguments: tuple[str, ...]) -> Cost:
+    """Run a command; its usage and that of every process that it leaves, workers and what they are forked from."""
     start = time.perf_counter()
     command = [sys.executable, "-c", "from margincast.cli import main; main()", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment())
     said = process.stderr.read().decode() if process.stderr else ""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"margincast {arguments[0]} failed: {said}")
     wall = time.perf_counter() - start
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    used = [usage]
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            used.append(os.wait4(-1, 0)[2])
+    return Cost(wall, sum(u.ru_utime + u.ru_stime for u in used), max(u.ru_maxrss for u in used) / 1024)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of processes whose own parent has ended, so that their processor seconds are counted."""
+    if ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0):
+        raise SystemExit("processor seconds of workers can be counted on Linux only")
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, but with compiled modules kept, as any installation keeps them."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _report(name: str, found: tuple[dict[str, list[Cost]], int, int]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from models.volatility.forecast import VolatilityKind
 from models.volatility.month import month_volatility
 from models.volatility.trend import recent_trend
 from training.dataset import Dataset, fingerprint
+from training.dataset_files import Part, encode_part
 from training.labels import label
 from training.population import TYPES, Population
 from training.reflection import reflection
@@ -32,8 +33,9 @@ from training.schedule import BuildSettings, PriorSchedule
 from training.simulated import SIMULATED, add_simulated, empty_simulated, sized
 from training.workers import Here, Workers
 
-__all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset"]
+__all__ = ["BuildSettings", "PriorSchedule", "Progress", "build_dataset", "build_parts"]
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 MarketColumns = Callable[[MarketPanel], FloatArray]
 _MAIN = ACCOUNT_FEATURES.index("main_asset")
@@ -88,16 +90,62 @@ def build_dataset(
         Pieces in order of time; each holds whole instants. Accounts that cannot be used are counted by reason in
         ``counts``: refused, no_price, no_position, in_call, gap, censored.
     """
-    chosen = settings or BuildSettings()
+    yield from _built(_whole, panel, population, schedule, settings, progress, market_columns, workers)
+
+
+def build_parts(
+    panel: MarketPanel,
+    population: Population,
+    schedule: PriorSchedule,
+    settings: BuildSettings | None = None,
+    progress: Progress | None = None,
+    market_columns: MarketColumns = market_features,
+    workers: Workers | None = None,
+) -> Iterator[Part]:
+    """Build the training set piece by piece, each encoded for a file where it is built.
+
+    Parameters
+    ----------
+    panel, population, schedule, settings, progress, market_columns, workers
+        As those of :func:`build_dataset`.
+
+    Yields
+    ------
+    Part
+        Pieces in order of time; a fifth of what workers would send otherwise.
+    """
+    yield from _built(encode_part, panel, population, schedule, settings, progress, market_columns, workers)
+
+
+def _built(
+    form: Callable[[Dataset], T],
+    panel: MarketPanel,
+    population: Population,
+    schedule: PriorSchedule,
+    settings: BuildSettings | None,
+    progress: Progress | None,
+    market_columns: MarketColumns,
+    workers: Workers | None,
+) -> Iterator[T]:
+    """Pieces in the form in which whoever builds them is to give them."""
     crew: Workers = Here() if workers is None else workers
-    build = _Build(panel, schedule, None, chosen, market_columns)
+    build = _Build(panel, schedule, None, settings or BuildSettings(), market_columns)
     done = 0
-    for size, piece in crew.map(_piece, _parts(build, population, crew)):
+    for size, piece in crew.map(_formed, ((form, *item) for item in _parts(build, population, crew))):
         done += size
         if progress is not None:
             progress(done, len(population))
         if piece is not None:
             yield piece
+
+
+def _formed(form: Callable[[Dataset], T], build: _Build, part: Population) -> tuple[int, T | None]:
+    size, rows = _piece(build, part)
+    return size, None if rows is None else form(rows)
+
+
+def _whole(rows: Dataset) -> Dataset:
+    return rows
 
 
 def _parts(build: _Build, population: Population, crew: Workers) -> Iterator[tuple[Any, Population]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from importlib.util import find_spec
 from io import StringIO
 from logging import ERROR
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,7 +20,7 @@ from models.typing import Float32Array, FloatArray
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Cluster", "local_cluster", "remote_cluster"]
+__all__ = ["Cluster", "check_extra", "local_cluster", "remote_cluster"]
 
 T = TypeVar("T")
 _AHEAD: Final = 2
@@ -28,6 +30,12 @@ _SKLEARN: Final = {
     "bagging_freq": "subsample_freq", "lambda_l2": "reg_lambda", "seed": "random_state",
 }  # fmt: skip
 _OWN: Final = ("num_threads", "bagging_by_query")
+_ENVIRONMENT: Final = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
+}
+"""Dask has glibc give back all memory at once, and every larger array then costs its pages anew. One thread works, so
+one arena is enough."""
 _ADDRESS: Final = re.compile(r"\[(machines|local_listen_port): [^\]]*\]")
 
 
@@ -123,13 +131,16 @@ class Cluster:
 
 
 @contextmanager
-def local_cluster(processes: int) -> Iterator[Cluster]:
+def local_cluster(processes: int, imported: Sequence[str] = ()) -> Iterator[Cluster]:
     """Start so many worker processes on this machine, of one thread each.
 
     Parameters
     ----------
     processes : int
         At least 1.
+    imported : sequence of str
+        Modules that the workers will need. They are imported once, by the process that the workers are forked from,
+        where the system can fork.
 
     Yields
     ------
@@ -143,18 +154,34 @@ def local_cluster(processes: int) -> Iterator[Cluster]:
     """
     if processes < 1:
         raise InputError("workers", processes, "at least 1")
-    _check_extra()
+    check_extra()
+    import dask
     from distributed import Client, LocalCluster
 
     with ExitStack() as stack:
-        cluster = stack.enter_context(
-            LocalCluster(
-                n_workers=processes, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=ERROR
-            )
-        )
-        client = stack.enter_context(Client(cluster))
+        with dask.config.set(_making(imported)):
+            cluster = LocalCluster(
+                n_workers=processes, threads_per_worker=1, processes=True, silence_logs=ERROR,
+                dashboard_address="127.0.0.1:0",  # any free port: two commands may run at the same time
+            )  # fmt: skip
+        stack.callback(cluster.close)
+        client = Client(cluster)
+        stack.callback(client.close)  # not its own block, which must be left in the thread that entered it
         client.run(os.dup2, 2, 1)  # what a worker prints is no part of this process's answer
         yield Cluster(client)
+
+
+def _making(imported: Sequence[str]) -> dict[str, Any]:
+    """How worker processes are made: forks of a process without threads that has imported what they need."""
+    import dask
+    from distributed.utils import get_mp_context
+
+    chosen: dict[str, Any] = dict(_ENVIRONMENT)
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        chosen["distributed.worker.multiprocessing-method"] = "forkserver"
+        with dask.config.set(chosen):
+            get_mp_context().set_forkserver_preload(["distributed", *imported])
+    return chosen
 
 
 @contextmanager
@@ -178,7 +205,7 @@ def remote_cluster(address: str, wait_seconds: float = 30.0) -> Iterator[Cluster
     InputError
         If the extra is not installed, nobody answers, or the workers differ from this process.
     """
-    _check_extra()
+    check_extra()
     from distributed import Client
 
     try:
@@ -189,12 +216,17 @@ def remote_cluster(address: str, wait_seconds: float = 30.0) -> Iterator[Cluster
         yield Cluster(client)
 
 
-def _check_extra() -> None:
-    try:
-        import dask.array  # noqa: F401
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise InputError("workers", str(error), "the extra dask: pip install 'margincast[dask]'") from None
+def check_extra() -> None:
+    """Ask for the extra ``dask``, without importing it.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    missing = [name for name in ("dask", "distributed") if find_spec(name) is None]
+    if missing:
+        raise InputError("workers", f"without {missing[0]}", "the extra dask: pip install 'margincast[dask]'")
 
 
 def _keep_quiet() -> None:

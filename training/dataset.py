@@ -1,4 +1,4 @@
-"""The training set: (account, level) pairs at four horizons, in memory or in parquet."""
+"""The training set: (account, level) pairs at four horizons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ import numpy as np
 from models.errors import InputError
 from models.typing import HORIZONS, BoolArray, Float32Array, FloatArray, IntArray
 
-__all__ = ["Dataset", "batches", "concatenate", "fingerprint", "read_dataset", "write_dataset"]
+__all__ = ["PER_HORIZON", "PER_PAIR", "Dataset", "batches", "concatenate", "fingerprint", "join_fingerprints"]
 
-_PER_HORIZON = ("prior", "y", "usable")
-_PER_PAIR = ("as_of", "level", "factor", "kind", "legs", "minutes", "amount", "size_base", "size_scale")
+PER_HORIZON = ("prior", "y", "usable")
+PER_PAIR = ("as_of", "level", "factor", "kind", "legs", "minutes", "amount", "size_base", "size_scale")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +109,7 @@ class Dataset:
             The chosen pairs, in their order.
         """
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in (*_PER_HORIZON, *_PER_PAIR):
+        for name in (*PER_HORIZON, *PER_PAIR):
             values[name] = values[name][mask]
         values["x"] = self.x[np.repeat(mask, len(HORIZONS))]
         values["extra"] = {name: column[mask] for name, column in self.extra.items()}
@@ -141,12 +140,12 @@ def concatenate(pieces: Sequence[Dataset]) -> Dataset:
     if any(p.feature_names != first.feature_names or p.kinds != first.kinds for p in pieces):
         raise InputError("pieces", "different columns", "pieces of one build")
     values: dict[str, Any] = {
-        name: np.concatenate([getattr(p, name) for p in pieces]) for name in ("x", *_PER_HORIZON, *_PER_PAIR)
+        name: np.concatenate([getattr(p, name) for p in pieces]) for name in ("x", *PER_HORIZON, *PER_PAIR)
     }
     values["extra"] = {name: np.concatenate([p.extra[name] for p in pieces]) for name in first.extra}
     names = {name for p in pieces for name in p.counts}
     values["counts"] = {name: sum(p.counts.get(name, 0) for p in pieces) for name in sorted(names)}
-    joined = first.fingerprint if len(pieces) == 1 else _digest(p.fingerprint for p in pieces)
+    joined = join_fingerprints(p.fingerprint for p in pieces)
     return Dataset(feature_names=first.feature_names, kinds=first.kinds, fingerprint=joined, **values)
 
 
@@ -179,131 +178,26 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
-def write_dataset(pieces: Iterable[Dataset], path: str | Path) -> int:
-    """Write pieces to one parquet file, a row group each: one row for each pair and horizon.
+def join_fingerprints(prints: Iterable[str]) -> str:
+    """Fingerprint of a whole from those of its pieces.
 
     Parameters
     ----------
-    pieces : iterable of Dataset
-        Pieces of one build, in order; only one is held at a time.
-    path : str or Path
-        The file; replaced if it is there.
+    prints : iterable of str
+        In the order of the pieces; at least one.
 
     Returns
     -------
-    int
-        Rows written.
+    str
+        That of the piece where there is one alone, else the SHA-256 of all.
+
+    Examples
+    --------
+    >>> join_fingerprints(["ab"])
+    'ab'
     """
-    import pyarrow.parquet as pq
-
-    rows, writer = 0, None
-    prints: list[str] = []
-    counts: dict[str, int] = {}
-    try:
-        for piece in pieces:
-            table = _to_table(piece)
-            if writer is None:
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
-                writer = pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table)
-            rows += table.num_rows
-            prints.append(piece.fingerprint)
-            counts = {k: counts.get(k, 0) + piece.counts.get(k, 0) for k in sorted({*counts, *piece.counts})}
-        if writer is not None:
-            joined = prints[0] if len(prints) == 1 else _digest(prints)
-            writer.add_key_value_metadata({"margincast.fingerprint": joined, "margincast.counts": json.dumps(counts)})
-    finally:
-        if writer is not None:
-            writer.close()
-    if writer is None:
-        raise InputError("pieces", 0, "at least one piece (is any account inside the market's period?)")
-    return rows
-
-
-def read_dataset(path: str | Path) -> Dataset:
-    """Read what :func:`write_dataset` wrote.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    Dataset
-        The same values.
-
-    Raises
-    ------
-    InputError
-        If the file was not written by :func:`write_dataset`.
-    """
-    import pyarrow.parquet as pq
-
-    source = pq.ParquetFile(path)
-    meta = {k.decode(): v.decode() for k, v in (source.schema_arrow.metadata or {}).items()}
-    meta |= {k.decode(): v.decode() for k, v in (source.metadata.metadata or {}).items() if k.startswith(b"margincast")}
-    if "margincast.features" not in meta:
-        raise InputError("dataset", str(path), "a file written by `margincast dataset`")
-    names = tuple(json.loads(meta["margincast.features"]))
-    kinds = tuple(json.loads(meta["margincast.kinds"]))
-    pieces = [_from_table(source.read_row_group(i), names, kinds) for i in range(source.num_row_groups)]
-    whole = concatenate(pieces)
-    counts = json.loads(meta.get("margincast.counts", "{}"))
-    values: dict[str, Any] = {f.name: getattr(whole, f.name) for f in fields(whole)}
-    return Dataset(**{**values, "counts": counts, "fingerprint": meta.get("margincast.fingerprint", "")})
-
-
-def _to_table(piece: Dataset) -> Any:
-    import pyarrow as pa
-
-    width = len(HORIZONS)
-    columns: dict[str, Any] = {
-        "as_of": pa.array(np.repeat(piece.as_of, width), pa.timestamp("ns", tz="UTC")),
-        "horizon_minutes": np.tile(np.array(HORIZONS, np.int32), len(piece)),
-        "prior": piece.prior.ravel(),
-        "y": piece.y.ravel(),
-        "usable": piece.usable.ravel(),
-    }
-    columns |= {name: np.repeat(getattr(piece, name), width) for name in _PER_PAIR if name != "as_of"}
-    for name, column in piece.extra.items():
-        columns[f"extra.{name}"] = column.ravel() if column.ndim == 2 else np.repeat(column, width)
-    columns |= {f"x.{name}": np.ascontiguousarray(piece.x[:, k]) for k, name in enumerate(piece.feature_names)}
-    wide = [name for name, column in piece.extra.items() if column.ndim == 2]
-    meta = {
-        "margincast.features": json.dumps(list(piece.feature_names)),
-        "margincast.kinds": json.dumps(list(piece.kinds)),
-        "margincast.wide": json.dumps(wide),
-    }
-    return pa.table(columns).replace_schema_metadata(meta)
-
-
-def _from_table(table: Any, names: tuple[str, ...], kinds: tuple[str, ...]) -> Dataset:
-    width = len(HORIZONS)
-    wide = json.loads(table.schema.metadata[b"margincast.wide"])
-    column = {name: table.column(name).to_numpy() for name in table.column_names if name != "as_of"}
-    as_of = table.column("as_of").cast("int64").to_numpy()[::width]
-    extra = {}
-    for name in column:
-        if name.startswith("extra."):
-            short = name.removeprefix("extra.")
-            extra[short] = column[name].reshape(-1, width) if short in wide else column[name][::width]
-    x = np.empty((table.num_rows, len(names)), np.float32)
-    for k, name in enumerate(names):
-        x[:, k] = column[f"x.{name}"]
-    return Dataset(
-        feature_names=names,
-        x=x,
-        kinds=kinds,
-        as_of=np.asarray(as_of, np.int64),
-        extra=extra,
-        **{name: column[name].reshape(-1, width) for name in _PER_HORIZON},
-        **{name: column[name][::width] for name in _PER_PAIR if name != "as_of"},
-    )
-
-
-def _digest(prints: Iterable[str]) -> str:
-    return hashlib.sha256("".join(prints).encode()).hexdigest()
+    found = list(prints)
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 def batches(dataset: Dataset, pairs: int = 20_000) -> Iterator[Dataset]:

@@ -80,7 +80,7 @@ def rollback(
 ) -> None:
     """Make the model that the champion replaced the champion again."""
     from margincast.cli.inputs import open_registry
-    from training.retrain.folders import replace_folder
+    from training.folders import replace_folder
 
     home = open_registry(registry)
     before, now = home.rollback()

@@ -42,14 +42,20 @@ Warmup = Annotated[
 
 @app.command(epilog="Example: margincast dataset --market ./market --to 2024-07-01 --out dataset.parquet")
 def dataset(
-    market: Market, out: Annotated[Path, typer.Option("--out", help="Training set (.parquet).", show_default=False)],
+    market: Market, out: Annotated[
+        Path, typer.Option("--out", help="Training set: a .parquet file, or a folder of parts.", show_default=False)
+    ],
     accounts: Own = None, start: Start = None, until: Until = None, ruleset: Ruleset = "binance-usdm",
     every: Every = 300, per_instant: PerInstant = 28, warmup_days: Warmup = 180, seed: Seed = 7,
     baselines: Annotated[bool, typer.Option("--baselines", help="Also the columns of the physics baselines.")] = False,
     assets: Assets = None, bar: Bar = "1h", venue: Venue = "binance", workers: Processes = None,
     scheduler: Scheduler = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Market and accounts (given, or a sampled population) to a training set: features, prior, labels by replay."""
+    """Market and accounts (given, or a sampled population) to a training set: features, prior, labels by replay.
+
+    A name that ends in .parquet is one file; a name without a suffix is a folder with a parquet file for each piece,
+    which workers encode themselves, so that this process has little to do but write.
+    """
     from dataclasses import replace
 
     from margincast.cli.inputs import instant, open_market
@@ -58,11 +64,12 @@ def dataset(
     from models.prior import PriorModel
     from models.typing import DAY_NS
     from training.accounts import draw_accounts
-    from training.build import PriorSchedule, build_dataset
-    from training.dataset import write_dataset
+    from training.build import PriorSchedule, build_dataset, build_parts
+    from training.dataset_files import is_parts, write_dataset, write_parts
     from training.settings import instants_between, stage
     from training.splits import PURGE_NS
 
+    as_parts = is_parts(out)
     panel = open_market(market, assets, bar, venue, instant("--from", start), instant("--to", until))
     settings = train_settings(ruleset, every, per_instant, seed, warmup_days)
     build = replace(settings.build, baselines=baselines)
@@ -76,8 +83,10 @@ def dataset(
         own = PriorModel.fit(panel, paths=build.paths) if settings.one_prior else None
         schedule = PriorSchedule(panel, first, build, fixed=own, in_sample=own is not None)
         told = stage(report, "dataset")
-        pieces = build_dataset(panel, people, schedule, build, told, workers=crew)
-        rows = write_dataset(pieces, out)
+        if as_parts:
+            rows = write_parts(build_parts(panel, people, schedule, build, told, workers=crew), out)
+        else:
+            rows = write_dataset(build_dataset(panel, people, schedule, build, told, workers=crew), out)
     summary = {"out": str(out), "accounts": len(people), "rows": rows}
     if as_json:
         emit_json(summary)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
 from models.errors import InputError
 
 if TYPE_CHECKING:
-    from training.workers import Workers
+    from training.cluster import Cluster
+    from training.workers import Grow, Workers
 
 __all__ = ["Processes", "Scheduler", "open_workers"]
+
+T = TypeVar("T")
+_IMPORTED: Final = ("training.build", "margincast.cli.predictions", "features.forecast")
+"""What the work on accounts needs."""
 
 Processes = Annotated[
     int | None,
@@ -53,9 +59,35 @@ def open_workers(processes: int | None, scheduler: str | None) -> Iterator[Worke
         with remote_cluster(scheduler) as found:
             yield found
     elif processes is not None:
-        from training.cluster import local_cluster
-
-        with local_cluster(processes) as found:
-            yield found
+        with _started_beside(processes) as starting:
+            yield starting
     else:
         yield None
+
+
+@contextmanager
+def _started_beside(processes: int) -> Iterator[Workers]:
+    """Worker processes that start while this process goes on, until it needs them."""
+    from training.cluster import check_extra, local_cluster
+
+    check_extra()
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(stack.enter_context, local_cluster(processes, _IMPORTED))
+        yield _Starting(starting)
+
+
+class _Starting:
+    """Workers that are waited for when they are first asked for something."""
+
+    def __init__(self, starting: Future[Cluster]) -> None:
+        self._starting = starting
+
+    @property
+    def grow(self) -> Grow | None:
+        return self._starting.result().grow
+
+    def share(self, value: Any) -> Any:
+        return self._starting.result().share(value)
+
+    def map(self, function: Callable[..., T], items: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+        return self._starting.result().map(function, items)

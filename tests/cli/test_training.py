@@ -111,7 +111,7 @@ def population(market: Path, path: Path) -> None:
 def test_dataset_of_own_accounts(run: Run, long_market: Path, tmp_path: Path) -> None:
     import numpy as np
 
-    from training.dataset import read_dataset
+    from training.dataset_files import read_dataset
     from training.population import sample_population
 
     panel = load_panel(long_market)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,6 +14,7 @@ from features.sources import load_panel
 from features.sources.accounts import write_account_columns
 from models.predictor.predictor import MarginCallPredictor
 from tests.cli.conftest import Run, Write, account
+from training.dataset_files import read_dataset
 from training.population import sample_population
 
 pytest.importorskip("distributed", reason="needs the extra dask")
@@ -30,8 +32,6 @@ def scheduler() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def accounts(long_market: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return more accounts than a chunk holds, with a bad one in the middle."""
-    import numpy as np
-
     panel = load_panel(long_market)
     people = sample_population(panel, "generic-linear", np.array([panel.end]), 12_000, seed=3)
     path = tmp_path_factory.mktemp("accounts") / "accounts.jsonl"
@@ -48,6 +48,39 @@ def test_the_dataset_of_workers_is_the_same_file(run: Run, long_market: Path, tm
         done = run("dataset", "--market", long_market, *SMALL, "--out", out, *more)
         assert done.exit_code == 0, (done.stderr, done.exception)
     assert alone.read_bytes() == together.read_bytes()
+
+
+def test_a_folder_of_parts_from_worker_processes_is_that_of_one_process(
+    run: Run, long_market: Path, tmp_path: Path
+) -> None:
+    for out, more in (("alone", ()), ("together", ("--workers", 2)), ("one.parquet", ())):
+        done = run("dataset", "--market", long_market, *SMALL, "--out", tmp_path / out, *more)
+        assert done.exit_code == 0, (done.stderr, done.exception)
+    files = [sorted((tmp_path / out).iterdir()) for out in ("alone", "together")]
+    assert [path.name for path in files[0]] == [path.name for path in files[1]]
+    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+    whole, one = read_dataset(tmp_path / "together"), read_dataset(tmp_path / "one.parquet")
+    assert whole.fingerprint == one.fingerprint
+    np.testing.assert_array_equal(whole.x, one.x)
+
+
+def test_an_error_while_workers_start_ends_them_and_is_told(run: Run, tmp_path: Path, long_market: Path) -> None:
+    before = _children()
+    done = run(
+        "dataset", "--market", long_market, *SMALL, "--ruleset", "nowhere", "--out", tmp_path / "d", "--workers", 1
+    )
+    assert done.exit_code == 2
+    assert "ruleset: expected" in done.stderr
+    assert _children() <= before
+    assert not (tmp_path / "d").exists()
+
+
+def _children() -> set[int]:
+    """Live workers of this machine that this process, or what it forks from, has started."""
+    import psutil
+
+    found = psutil.Process().children(recursive=True)
+    return {child.pid for child in found if "Dask Worker" in " ".join(child.cmdline())}
 
 
 def test_predictions_of_workers_are_the_same_file(

@@ -15,7 +15,8 @@ from models.prior import PriorModel
 from models.typing import DAY_NS
 from tests.training.markets import HOUR, market
 from training.build import BuildSettings, PriorSchedule, build_dataset
-from training.dataset import batches, concatenate, read_dataset, write_dataset
+from training.dataset import batches, concatenate
+from training.dataset_files import read_dataset, write_dataset
 from training.population import sample_population
 
 QUICK = BuildSettings(paths=128, chunk=400)

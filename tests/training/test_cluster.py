@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import combinations
@@ -15,9 +18,10 @@ from models.market import MarketPanel
 from models.predictor.predictor import MarginCallPredictor
 from models.typing import DAY_NS, FloatArray
 from tests.training.markets import HOUR, market
-from training.build import BuildSettings, PriorSchedule, build_dataset
+from training.build import BuildSettings, PriorSchedule, build_dataset, build_parts
 from training.cluster import Cluster, local_cluster, remote_cluster
 from training.dataset import Dataset
+from training.dataset_files import Part
 from training.fit import FitParameters
 from training.pipeline import TrainingSet, TrainSettings, train_dataset, training_set
 from training.population import Population, sample_population
@@ -74,6 +78,42 @@ def test_rows_of_two_workers_are_those_of_one_process_to_the_bit(
                 assert a.tobytes() == b.tobytes(), field.name
             else:
                 assert a == b
+
+
+def test_parts_that_workers_encode_are_those_of_one_process(
+    panel: MarketPanel, people: Population, cluster: Cluster
+) -> None:
+    def encoded(workers: Workers | None) -> list[Part]:
+        schedule = PriorSchedule(panel, panel.start + 65 * DAY_NS, BUILD)
+        return list(build_parts(panel, people, schedule, BUILD, workers=workers))
+
+    alone, shared, rows = encoded(None), encoded(cluster), built(panel, people, None)
+    assert alone == shared
+    assert [(part.rows, part.fingerprint) for part in alone] == [(4 * len(piece), piece.fingerprint) for piece in rows]
+
+
+def test_workers_keep_the_memory_that_they_free(cluster: Cluster) -> None:
+    trimming, arenas = next(cluster.map(_allocator, [()]))
+    assert trimming is None  # 65536 by Dask's default: every larger array would cost its pages anew
+    assert arenas == "1"
+
+
+@pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="nothing to fork from")
+def test_workers_are_forked_with_their_modules() -> None:
+    program = (
+        "from training.cluster import local_cluster\n"
+        "if __name__ == '__main__':\n"
+        "    with local_cluster(1, ['wave']) as found:\n"
+        "        print(next(found.map(eval, [(\"'wave' in __import__('sys').modules\",)])))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_two_clusters_beside_each_other(cluster: Cluster) -> None:
+    with local_cluster(1) as other:
+        assert list(other.map(pow, [(2, 3)])) == list(cluster.map(pow, [(2, 3)])) == [8]
+    assert list(cluster.map(pow, [(2, 4)])) == [16]
 
 
 def test_both_workers_take_part_and_results_keep_their_order(cluster: Cluster) -> None:
@@ -196,6 +236,12 @@ def test_a_running_cluster_is_left_running(cluster: Cluster) -> None:
     with remote_cluster(cluster.client.scheduler.address) as found:
         assert list(found.map(pow, [(2, 5)])) == [32]
     assert list(cluster.map(pow, [(2, 6)])) == [64]
+
+
+def _allocator() -> tuple[str | None, str | None]:
+    import os
+
+    return os.environ.get("MALLOC_TRIM_THRESHOLD_"), os.environ.get("MALLOC_ARENA_MAX")
 
 
 def _slow_when_even(i: int) -> tuple[int, int]:

@@ -19,7 +19,8 @@ from models.prior import PriorModel
 from models.typing import DAY_NS, IntArray
 from training.accounts import draw_accounts
 from training.build import MarketColumns, PriorSchedule, build_dataset
-from training.dataset import Dataset, concatenate, fingerprint, read_dataset, write_dataset
+from training.dataset import Dataset, concatenate, fingerprint
+from training.dataset_files import read_dataset, write_dataset
 from training.population import Population
 from training.settings import TrainSettings, instants_between
 from training.splits import PURGE_NS
@@ -223,10 +224,7 @@ def _aligned(panel: MarketPanel, first: int, last: int, every_minutes: int) -> I
 
 
 def _keep(rows: Dataset, path: Path) -> Dataset:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    write_dataset([rows], part)
-    part.replace(path)
+    write_dataset([rows], path)
     for other in path.parent.glob(f"{path.name[:10]}-*.parquet"):
         if other != path and other.stat().st_mtime < path.stat().st_mtime - 30 * 86_400:
             other.unlink(missing_ok=True)

@@ -18,11 +18,11 @@ from models.typing import DAY_NS
 from training.build import MarketColumns
 from training.dataset import fingerprint
 from training.evaluate.report import plain
+from training.folders import folder_digest, replace_folder
 from training.pipeline import save_training, train_dataset
 from training.registry import RETRAIN, Registered, Registry
 from training.retrain.chunks import Chunks, months_between, panel_digest, rules_digest
 from training.retrain.evidence import Shown, gather
-from training.retrain.folders import folder_digest, replace_folder
 from training.retrain.gate import Check, Decision, Gate, decide
 from training.retrain.journal import Journal
 from training.retrain.parity import served_gap

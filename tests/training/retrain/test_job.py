@@ -18,10 +18,10 @@ from models.predictor import MarginCallPredictor
 from models.predictor.calibration import Calibration
 from models.typing import DAY_NS
 from tests.training.retrain.conftest import SETTINGS, fresh_work
+from training.folders import folder_digest
 from training.registry import Registry
 from training.retrain import Triggers, only_one, retrain
 from training.retrain.chunks import Chunks, months_between
-from training.retrain.folders import folder_digest
 from training.retrain.job import STAGES
 from training.retrain.period import period_of
 
