@@ -24,6 +24,8 @@ REDRAWN_SHARE: Final = 0.35
 EQUITY: Final = (2e4, 1.6, 1e3, 1e7)
 AGE_HOURS: Final = (1.0, 720.0)
 OVERSAMPLE: Final = 1.5
+_AT_ONCE: Final = 32_768
+"""Accounts that are looked at together: as many as stay in the caches of a processor."""
 SETTINGS: Final = np.array([2.0, 3.0, 5.0, 10.0, 20.0, 25.0, 50.0, 75.0, 100.0, 125.0])
 
 
@@ -249,12 +251,12 @@ class LinearDraw:
         out = np.full(self.n, -1.0)
         whole = self.population()
         rows = np.flatnonzero(alive)
-        if len(rows) == 0:
-            return out
-        part = whole.take(rows)
-        book, failures = Book.from_columns(part.accounts, part.positions, part.collateral, self.panel.assets)
-        good = np.delete(rows, [f.row for f in failures]) if failures else rows
-        out[good] = margin_levels(book, self.now[good]).gap_call
+        for first in range(0, len(rows), _AT_ONCE):
+            part = rows[first : first + _AT_ONCE]
+            some = whole.take(part)
+            book, failures = Book.from_columns(some.accounts, some.positions, some.collateral, self.panel.assets)
+            good = np.delete(part, [f.row for f in failures]) if failures else part
+            out[good] = margin_levels(book, self.now[good]).gap_call
         return out
 
     def population(self) -> Population:
