@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.rebalance.replaying.epochs import between
 from models.rebalance.replaying.rules import View, Wanted
-from models.typing import HORIZONS, BoolArray, FloatArray
+from models.rebalance.replaying.weighing import expected_loss, refined
+from models.typing import HORIZONS, FloatArray
 
 __all__ = ["Worthwhile"]
 
 _DAY = 1440.0
-_STEPS = 4
-_ROOTS = np.sqrt(np.array([0.0, *HORIZONS], np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +62,9 @@ class Worthwhile:
         held, price = view.held[near], view.epoch.price[near]
         fixed, fee = terms.fixed[near], terms.fee_rate[near] * price
         rate = terms.held_rate[near] * price * _DAY
-        points = np.concatenate([_refined(view.epoch.amount), held[None]])
+        points = np.concatenate([refined(view.epoch.amount), held[None]])
         days = np.maximum(self.ahead, np.minimum(terms.later[near], HORIZONS[-1]) / _DAY)
-        risk = self.knob * self._loss(view, points, days * _DAY)
+        risk = self.knob * expected_loss(view, points, days * _DAY)
         total = risk + points * rate * days
         best = np.argmin(total, axis=0)
         columns = np.arange(len(near))
@@ -89,39 +87,6 @@ class Worthwhile:
         """Expected loss that sending now spares until help sent at the next decision has arrived."""
         near, terms = view.epoch.near, view.terms
         both = np.stack([held, goal])
-        until = [self._loss(view, both, np.minimum(t[near], HORIZONS[-1])) for t in (terms.later, terms.now)]
+        until = [expected_loss(view, both, np.minimum(t[near], HORIZONS[-1])) for t in (terms.later, terms.now)]
         window = until[0] - until[1]
         return self.knob * np.maximum(window[0] - window[1], 0.0)
-
-    def _loss(self, view: View, amount: FloatArray, minutes: FloatArray) -> FloatArray:
-        """Expected loss within so many minutes, shape of `amount`: (r, k)."""
-        near, limits = view.epoch.near, view.limits
-        maintenance = np.maximum(view.maintenance[near] + amount * view.more_maintenance[near], 0.0)
-        call = limits.call_cost + limits.call_cost_rate * view.factor[near] * maintenance
-        worst = limits.liquidation_cost + limits.liquidation_cost_rate * maintenance
-        p_call, p_worst = (_within(view, level, amount, minutes) for level in (0, 1))
-        return p_call * call + np.minimum(p_worst, p_call) * worst
-
-
-def _within(view: View, level: int, amount: FloatArray, minutes: FloatArray) -> FloatArray:
-    """P within so many minutes of each account, linear in the root of time between the horizons; shape (r, k)."""
-    root, p = np.sqrt(minutes), view.epoch.p[level]
-    out = np.zeros(amount.shape)
-    for j in range(len(HORIZONS)):
-        left, right = _ROOTS[j], _ROOTS[j + 1]
-        here: BoolArray = (root > left) & ((root <= right) | (j == len(HORIZONS) - 1))
-        if not here.any():
-            continue
-        share = np.minimum((root[here] - left) / (right - left), 1.0)
-        curve = view.epoch.amount[here]
-        low = 0.0 if j == 0 else between(amount[:, here], curve, p[here, :, j - 1])
-        out[:, here] = low + share * (between(amount[:, here], curve, p[here, :, j]) - low)
-    return out
-
-
-def _refined(amount: FloatArray) -> FloatArray:
-    """Points of the curves and some between them, and nothing at all, shape (r, k)."""
-    left, width = amount[:, :-1, None], np.diff(amount, axis=1)[:, :, None]
-    share = np.linspace(0.0, 1.0, _STEPS, endpoint=False)
-    fine = np.concatenate([(left + width * share).reshape(len(amount), -1), amount[:, -1:]], axis=1)
-    return np.concatenate([np.zeros((1, len(amount))), fine.T])
