@@ -3,9 +3,10 @@
 Every week accounts of every margin regime begin together and share the places of the policy, whose inventories are
 those of ``docs/policies/guarded-accounts.toml`` times ``--share``; the next week starts with full places. Every rule
 decides every eight hours, on the same accounts, with the same lags and failed transfers. The rule ``desk`` asks the
-planner of ``recommend --desk`` at every decision; the others decide account by account and are served first come, first
-served, in an order drawn anew at each decision, or (``urgent first``) in the order of their urgency. The predictor is
-the prior, fitted on bars before the first account, or with ``--model`` a bundle. Intervals draw weeks.
+planner of ``recommend --desk`` at every decision; ``worth`` chooses for all accounts together what cannot wait; the
+others decide account by account and are served first come, first served, in an order drawn anew at each decision, or
+(``urgent first``) in the order of their urgency. The predictor is the prior, fitted on bars before the first account,
+or with ``--model`` a bundle. Intervals draw weeks.
 
 Run ``python -m benchmarks.replay_desk --data DIR [--from 2025-01-01 --to 2025-06-30 --per-week 80 --share 0.002]``.
 """
@@ -24,8 +25,9 @@ from features.policy import load_policy
 from features.sources import load_panel, to_ns
 from models.rebalance import Policy
 from models.rebalance.replaying.desk import Told
+from models.rebalance.replaying.together import Chosen
 from models.typing import DAY_NS
-from training.replay.desks import DESK_TARGETS, DeskWeek, desk_week, join_weeks
+from training.replay.desks import DESK_TARGETS, WORTH_KNOBS, DeskWeek, desk_week, join_weeks
 from training.replay.stage import Setting, build_stage
 from training.replay.study import rules_of
 
@@ -56,11 +58,31 @@ def report_plans(told: Sequence[tuple[float, Told]]) -> None:
         print("| " + " | ".join(str(cell) for cell in cells) + " |")
 
 
+def report_choices(chosen: Sequence[tuple[float, Chosen]]) -> None:
+    """Print what the choices by worth took, and how far they were from their bounds."""
+    print("\n| knob | decisions | accounts weighed | amounts | transfers | an inventory binds | out of time |", end="")
+    print(" worth, of the bound | largest gap | processor seconds: median | longest |")
+    print("| ---: |" + " ---: |" * 10)
+    for knob in dict.fromkeys(knob for knob, _ in chosen):
+        own = [one for at, one in chosen if at == knob]
+        sums = [sum(getattr(one, name) for one in own) for name in ("accounts", "offers", "orders")]
+        gap = max((one.bound - one.value) / max(one.bound, 1e-9) for one in own)
+        share = sum(one.value for one in own) / max(sum(one.bound for one in own), 1e-9)
+        seconds = np.array([one.processor_seconds for one in own])
+        cells = [
+            f"{knob:g}", len(own), *sums, sum(one.binding > 0 for one in own), sum(one.timed_out for one in own),
+            f"{share:.3%}", f"{gap:.3%}", f"{np.median(seconds):.2f}", f"{seconds.max():.2f}",
+        ]  # fmt: skip
+        print("| " + " | ".join(str(cell) for cell in cells) + " |")
+
+
 def main() -> None:
     """Sample weeks, run every rule on each, print."""
     parser = options(__doc__, per_week=80, days=7, every=480)
     parser.add_argument("--share", type=float, default=0.002, help="of the inventories of the policy")
-    parser.add_argument("--targets", type=float, nargs="+", default=list(DESK_TARGETS), help="settings of desk")
+    parser.add_argument("--targets", type=float, nargs="*", default=list(DESK_TARGETS), help="settings of desk")
+    parser.add_argument("--knobs", type=float, nargs="*", default=list(WORTH_KNOBS), help="settings of worth")
+    parser.add_argument("--against", default="worth", help="family whose curve the others are compared with")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the solver, for one decision")
     chosen, begun = parsed(parser), time.perf_counter()
     panel = load_panel(chosen.data, assets=ASSETS)
@@ -74,14 +96,15 @@ def main() -> None:
         accounts = sampled(panel, begin, begin + chosen.days * DAY_NS, chosen.per_week, chosen.days, seed)
         built = build_stage(accounts, panel, policy, prior, predictor, setting)
         assert not built.failures
-        weeks.append(desk_week(built, rules, chosen.targets, chosen.seconds))
+        weeks.append(desk_week(built, rules, chosen.targets, chosen.seconds, chosen.knobs))
         print(f"week {len(weeks)}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
-    found, told = join_weeks(weeks)
+    joined = join_weeks(weeks, family=chosen.against)
     print(f"{len(weeks)} weeks; inventories: {chosen.share:g} of those of the policy")
-    report(found, "desk")
-    report_plans(told)
+    report(joined.study, chosen.against)
+    report_plans(joined.told)
+    report_choices(joined.chosen)
     if chosen.out is not None:
-        write(found, chosen.out)
+        write(joined.study, chosen.out)
     print(f"\n{time.perf_counter() - begun:.0f} s in all")
 
 

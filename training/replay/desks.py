@@ -10,14 +10,17 @@ import numpy as np
 from models.rebalance.replaying.desk import Joint, Told
 from models.rebalance.replaying.ledger import Outcome
 from models.rebalance.replaying.rules import Rule
+from models.rebalance.replaying.together import Chosen, Together
 from training.replay.scenes import MarketScenes
 from training.replay.stage import Built
 from training.replay.study import Report, Study, against, ran
 
-__all__ = ["DESK_TARGETS", "URGENT", "DeskWeek", "desk_rules", "desk_week", "join_weeks"]
+__all__ = ["DESK_TARGETS", "URGENT", "WORTH_KNOBS", "DeskWeek", "desk_rules", "desk_week", "join_weeks", "worth_rules"]
 
 DESK_TARGETS = (0.2, 0.1, 0.05, 0.02)
 """Settings of the rule `desk` where none are given."""
+WORTH_KNOBS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+"""Settings of the rule `worth` where none are given."""
 URGENT = " (urgent first)"
 """What is added to the name of a rule whose accounts are served in the order of their urgency."""
 
@@ -29,13 +32,17 @@ class DeskWeek:
     Parameters
     ----------
     study : Study
-        Nothing, the rules served first come first, the same with the most urgent first, the joint plans, foresight.
+        Nothing, the rules served first come first, the same with the most urgent first, the joint plans by target and
+        those by worth, foresight.
     told : tuple of tuple of (float, Told)
         Every joint plan, with the target of its rule.
+    chosen : tuple of tuple of (float, Chosen)
+        Every decision of the rule `worth`, with its knob.
     """
 
     study: Study
     told: tuple[tuple[float, Told], ...]
+    chosen: tuple[tuple[float, Chosen], ...] = ()
 
 
 def desk_rules(built: Built, targets: Sequence[float], seconds: float) -> list[Joint]:
@@ -59,11 +66,34 @@ def desk_rules(built: Built, targets: Sequence[float], seconds: float) -> list[J
     return [Joint(p, built.asked.levers.moves, built.stage.policy, scenes, seconds) for p in targets]
 
 
+def worth_rules(built: Built, knobs: Sequence[float], seconds: float) -> list[Together]:
+    """Give the rule `worth` at some settings.
+
+    Parameters
+    ----------
+    built : Built
+        The stage that it is to be run on.
+    knobs : sequence of float
+        Dollars that may be spent to avoid a dollar of expected loss.
+    seconds : float
+        That the solver may take for one decision, >= 0.
+
+    Returns
+    -------
+    list of Together
+        One for each setting.
+    """
+    stage = built.stage
+    every = float(stage.every_bars * stage.bar_minutes)
+    return [Together(x, stage.table, stage.policy, stage.when, every, seconds=seconds) for x in knobs]
+
+
 def desk_week(
     built: Built,
     rules: Sequence[Rule],
     targets: Sequence[float],
     seconds: float,
+    knobs: Sequence[float] = (),
     report: Report = lambda name, done, total: None,
 ) -> DeskWeek:
     """Run everything on the accounts of one week, which share the places of the policy.
@@ -78,6 +108,8 @@ def desk_week(
         Settings of the rule `desk`.
     seconds : float
         That the solver may take for one decision.
+    knobs : sequence of float
+        Settings of the rule `worth`.
     report : callable
         Told what is done.
 
@@ -88,7 +120,8 @@ def desk_week(
     """
     desks = desk_rules(built, targets, seconds)
     first = replace(built.stage, serving="first")
-    found = ran(first, built.accounts, [*rules, *desks], report)
+    worths = worth_rules(built, knobs, seconds)
+    found = ran(first, built.accounts, [*rules, *desks, *worths], report)
     other = ran(replace(first, serving="urgent"), built.accounts, rules)
     at = 1 + len(rules)
     renamed = [replace(o, name=o.name + URGENT) for o in other.outcomes[1:at]]
@@ -100,11 +133,12 @@ def desk_week(
         worsened=(*found.worsened[:at], *other.worsened[1:at], *found.worsened[at:]),
         broken=(*found.broken[:at], *other.broken[1:at], *found.broken[at:]),
     )
-    return DeskWeek(study, tuple((desk.knob, one) for desk in desks for one in desk.told))
+    chosen = tuple((rule.knob, one) for rule in worths for one in rule.told)
+    return DeskWeek(study, tuple((desk.knob, one) for desk in desks for one in desk.told), chosen)
 
 
-def join_weeks(weeks: Sequence[DeskWeek], draws: int = 2000) -> tuple[Study, tuple[tuple[float, Told], ...]]:
-    """Put weeks together, and compare every rule with the curve of the joint plans.
+def join_weeks(weeks: Sequence[DeskWeek], draws: int = 2000, family: str = "desk") -> DeskWeek:
+    """Put weeks together, and compare every rule with the curve of one family.
 
     Parameters
     ----------
@@ -112,10 +146,12 @@ def join_weeks(weeks: Sequence[DeskWeek], draws: int = 2000) -> tuple[Study, tup
         At least one, all with the same rules.
     draws : int
         Bootstrap draws of whole weeks.
+    family : str
+        Name of the family that the others are compared with.
 
     Returns
     -------
-    tuple of (Study, tuple of tuple of (float, Told))
+    DeskWeek
         All accounts of all weeks, and all joint plans.
     """
     studies = [week.study for week in weeks]
@@ -134,7 +170,8 @@ def join_weeks(weeks: Sequence[DeskWeek], draws: int = 2000) -> tuple[Study, tup
         account_days=sum(study.account_days for study in studies),
         days=sum(study.days for study in studies),
     )
-    return against(whole, "desk", block, draws), tuple(one for week in weeks for one in week.told)
+    told, chosen = (tuple(one for week in weeks for one in getattr(week, name)) for name in ("told", "chosen"))
+    return DeskWeek(against(whole, family, block, draws), told, chosen)
 
 
 def _joined(same: Sequence[Outcome]) -> Outcome:

@@ -85,7 +85,8 @@ def test_a_scene_is_where_the_walk_is(weeks, panel, prior):
 def test_weeks_of_desks_are_run_checked_and_joined(weeks):
     rules = [*rules_of(["target"])[1:3], *rules_of(["static"])[2:4]]
     parts = [desk_week(built, rules, (0.2, 0.05), 2.0) for built in weeks]
-    found, told = join_weeks(parts, draws=50)
+    joined = join_weeks(parts, draws=50)
+    found, told = joined.study, joined.told
     rows = found.rows()
     assert [row["rule"] for row in rows] == [
         "nothing", "target", "target", "static", "static", *(f"{n}{URGENT}" for n in ("target", "target", "static",
