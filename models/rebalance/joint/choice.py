@@ -78,15 +78,22 @@ class Limits:
     max_dollars: float | None = None
 
     def rows(self, offers: Offers) -> tuple[csr_array, FloatArray]:
-        """One row for each inventory, one for the number and one for the dollars, each at most 1."""
+        """One row for each inventory, one for the number and one for the dollars, and what each may be at most."""
         n, k = len(offers), len(self.free)
-        every = np.arange(n)
-        share = offers.draw / np.maximum(self.free[offers.pool], 1e-300)
+        every, scale = np.arange(n), self.scale(offers)
+        share = offers.draw / scale[offers.pool]
         count = np.full(n, 0.0 if self.max_moves is None else 1.0 / max(self.max_moves, 1e-300))
         moved = np.zeros(n) if self.max_dollars is None else offers.dollars / max(self.max_dollars, 1e-300)
         row = np.concatenate([offers.pool, np.full(n, k), np.full(n, k + 1)])
         column = np.concatenate([every, every, every])
-        return csr_array((np.concatenate([share, count, moved]), (row, column)), shape=(k + 2, n)), np.ones(k + 2)
+        most = np.concatenate([self.free / scale, np.ones(2)])
+        return csr_array((np.concatenate([share, count, moved]), (row, column)), shape=(k + 2, n)), most
+
+    def scale(self, offers: Offers) -> FloatArray:
+        """Largest draw on each inventory, by which its row is divided; shape (K,)."""
+        out = np.zeros(len(self.free))
+        np.maximum.at(out, offers.pool, offers.draw)
+        return np.where(out > 0.0, out, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +130,8 @@ def choose(offers: Offers, limits: Limits, seconds: float = 2.0, gap: float = 0.
     Parameters
     ----------
     offers : Offers
-        The offers; those that are worth nothing, or do not fit by themselves, take no part.
+        The offers. Those that are worth nothing take no part; those that do not fit by themselves are not taken, but
+        count in the prices: an empty inventory has one, too.
     limits : Limits
         What there is.
     seconds : float
@@ -143,19 +151,24 @@ def choose(offers: Offers, limits: Limits, seconds: float = 2.0, gap: float = 0.
     >>> found.taken.tolist(), found.value, found.bound
     ([0], 5.0, 5.0)
     """
-    fits = (offers.value > 0) & (offers.draw <= limits.free[offers.pool] * (1 + _TIGHT))
-    rows = np.flatnonzero(fits)
-    if not len(rows) or limits.max_moves == 0:
+    good = offers.value > 0
+    rows = np.flatnonzero(good & (offers.draw <= limits.free[offers.pool] * (1 + _TIGHT)))
+    wanted = np.flatnonzero(good)
+    if not len(wanted) or limits.max_moves == 0:
         return Choice(np.zeros(0, np.int64), 0.0, 0.0, np.zeros(len(limits.free)))
+    bound, price = _relaxed(offers.take(wanted), limits)
+    if not len(rows):
+        return Choice(rows, 0.0, 0.0, price)
     part = offers.take(rows)
-    matrix, most, owners = _programme(part, limits)
-    relaxed = linprog(-part.value, A_ub=matrix, b_ub=most, bounds=(0.0, 1.0), method="highs")
-    dual = np.maximum(-relaxed.ineqlin.marginals, 0.0)
-    price = dual[owners : owners + len(limits.free)] / np.maximum(limits.free, 1e-300)
-    rounded = _rounded(part, limits, price)
-    value, bound = float(part.value[rounded].sum()), -float(relaxed.fun)
+    if len(rows) < len(wanted):
+        bound, inside = _relaxed(part, limits)
+    else:
+        inside = price
+    rounded = _rounded(part, limits, inside)
+    value = float(part.value[rounded].sum())
     if seconds <= 0 or bound - value <= gap * abs(bound) + _TIGHT:
         return Choice(np.sort(rows[rounded]), value, max(bound, value), price)
+    matrix, most, _ = _programme(part, limits)
     found = milp(
         -part.value,
         integrality=np.ones(len(part), np.int64),
@@ -166,6 +179,14 @@ def choose(offers: Offers, limits: Limits, seconds: float = 2.0, gap: float = 0.
     taken, bound = _better(part, limits, found, rounded, bound)
     value = float(part.value[taken].sum())
     return Choice(np.sort(rows[taken]), value, max(bound, value), price, found.status == _STOPPED)
+
+
+def _relaxed(offers: Offers, limits: Limits) -> tuple[float, FloatArray]:
+    """The most that parts of offers can be worth, and the price of one more unit of each inventory."""
+    matrix, most, owners = _programme(offers, limits)
+    found = linprog(-offers.value, A_ub=matrix, b_ub=most, bounds=(0.0, 1.0), method="highs")
+    dual = np.maximum(-found.ineqlin.marginals, 0.0)
+    return -float(found.fun), dual[owners : owners + len(limits.free)] / limits.scale(offers)
 
 
 def _programme(offers: Offers, limits: Limits) -> tuple[Any, FloatArray, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from models.errors import InputError
 from models.typing import FloatArray
 
 __all__ = ["Weighing"]
@@ -25,12 +27,27 @@ class Weighing:
         What sending now must save before help sent at the next decision could arrive, over what it costs, in [0, 1].
     lost : float
         Dollars of loss that a dollar of inventory would have saved elsewhere, if it is lost with its account, >= 0.
+
+    Raises
+    ------
+    InputError
+        If one of them is outside its range.
     """
 
     knob: float
     ahead: float = 1.0
     patience: float = 0.1
     lost: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name, good, expected in (
+            ("knob", 0.0 < self.knob < math.inf, "a number above 0"),
+            ("ahead", 0.0 < self.ahead < math.inf, "days above 0"),
+            ("patience", 0.0 <= self.patience <= 1.0, "a number in [0, 1]"),
+            ("lost", 0.0 <= self.lost < math.inf, "a number of 0 or more"),
+        ):
+            if not good:
+                raise InputError(name, getattr(self, name), expected)
 
     def value(
         self, spared: FloatArray, soon: FloatArray, cost: FloatArray, waiting: FloatArray, eaten: FloatArray

@@ -23,6 +23,8 @@ _DAY = 1440.0
 _LONGEST = float(HORIZONS[-1])
 _MINUTE_NS = 60_000_000_000
 _LIQUIDATION = 1
+_PLENTY = 1e15
+"""Units of an inventory that is enough for anybody: amounts that do not fit count in its price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class _Offer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Together:
-    """Choose for all accounts together what is worth the most, leave what can wait, take back what others need more.
+    """Choose for all accounts together what is worth the most, leave what can wait, take back what is not needed.
 
     Parameters
     ----------
@@ -88,8 +90,6 @@ class Together:
         As `Weighing`.
     review : float
         Days of holding that taking back must save, as that of the single-account rule.
-    regard : float
-        Decisions for which the price of an inventory stands, where what is taken back is weighed.
     seconds, gap : float
         Of the solver, and the distance to its bound that is good enough.
     told : list of Chosen
@@ -105,7 +105,6 @@ class Together:
     patience: float = 0.1
     lost: float = 0.2
     review: float = 2.0
-    regard: float = 3.0
     seconds: float = 2.0
     gap: float = 0.001
     told: list[Chosen] = field(default_factory=list)
@@ -119,8 +118,8 @@ class Together:
         An amount is worth what it spares until help sent at the next decision would have arrived, less a part of its
         cost; if it pays over the days ahead, collateral that may be lost with the account at its price included, and
         is not above the amount at which that is largest. At most one amount and way for each account, within what is
-        left in the places, worth the most in all. What accounts hold is taken back where it saves both transfers, with
-        the price of the inventory that it comes from.
+        left in the places, worth the most in all. What accounts hold is taken back where that saves both transfers, as
+        by the single-account rule.
         """
         start = time.process_time()
         held, near = view.held, view.epoch.near
@@ -140,7 +139,7 @@ class Together:
             self.gap,
         )
         taken = [offers[j] for j in found.taken.tolist()]
-        amount[near] = scene.back(found.price)
+        amount[near] = scene.back()
         orders = tuple(Order(int(near[x.account]), x.way.number, x.units) for x in taken)
         amount[[order.place for order in orders]] = np.nan
         self._within(view, amount, orders)
@@ -214,7 +213,8 @@ class _Scene:
         """Amounts by one way to one account, each worth more than those that draw less."""
         held, price, curve = float(self.held[k]), float(self.price[k]), self.amount[:, k]
         wanted = curve[curve > held] - held
-        sizes = [way.sized(min(x, way.room - held), float(self.free[pool])) for x in wanted.tolist()]
+        sizes = [way.sized(min(x, way.room - held), _PLENTY) for x in wanted.tolist()]
+        sizes.append(way.sized(min(max(sizes, default=0.0), way.room - held), float(self.free[pool])))
         units = np.unique(np.array([x for x in sizes if x > 0.0], np.float64))
         if not len(units):
             return []
@@ -238,24 +238,18 @@ class _Scene:
                 out.append(_Offer(k, way, pool, x, x * (1.0 + way.route.fee_rate) + way.flat, worth))
         return out
 
-    def back(self, price: FloatArray) -> FloatArray:
+    def back(self) -> FloatArray:
         """What accounts should have that give back, NaN for the others, shape (k,)."""
         near, rule, terms = self.near, self.rule, self.view.terms
-        scarce = rule.regard * np.array([self._scarce(k, price) for k in range(len(near))])
         columns = np.arange(len(near))
         at = np.array([np.interp(h, a, r) for h, a, r in zip(self.held, self.amount.T, self.risk.T, strict=True)])
         less = np.maximum(self.held[None] - self.amount, 0.0)
-        saved = terms.held_rate[near] * self.price * _DAY * rule.review + scarce - terms.fee_rate[near] * self.price
+        saved = terms.held_rate[near] * self.price * _DAY * rule.review - terms.fee_rate[near] * self.price
         gain = less * saved - (self.risk - at) - np.where(less > 0.0, 2.0 * terms.fixed[near], 0.0)
         best = np.argmax(gain, axis=0)
         goal = self.amount[best, columns]
         take: BoolArray = self.live & (gain[best, columns] > 0.0) & (goal < self.held)
         return np.where(take, goal, np.nan)
-
-    def _scarce(self, k: int, price: FloatArray) -> float:
-        """Largest price of a unit in the places that the lever of an account comes from."""
-        ways = self.rule.table.ways[int(self.view.epoch.rows[self.near[k]])]
-        return max((float(price[self.pools.index((w.route.source, w.asset))]) for w in ways), default=0.0)
 
 
 def _columns(offers: list[_Offer], price: FloatArray) -> Offers:
