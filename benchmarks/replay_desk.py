@@ -82,6 +82,9 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.002, help="of the inventories of the policy")
     parser.add_argument("--targets", type=float, nargs="*", default=list(DESK_TARGETS), help="settings of desk")
     parser.add_argument("--knobs", type=float, nargs="*", default=list(WORTH_KNOBS), help="settings of worth")
+    parser.add_argument("--lost", type=float, default=0.2, help="worth: price of a dollar lost with its account")
+    parser.add_argument("--at-once", action="store_true", help="worth: do not wait for the next decision")
+    parser.add_argument("--keep", action="store_true", help="no rule may take anything back")
     parser.add_argument("--against", default="worth", help="family whose curve the others are compared with")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the solver, for one decision")
     chosen, begun = parsed(parser), time.perf_counter()
@@ -89,6 +92,8 @@ def main() -> None:
     first, last = to_ns(chosen.start, "--from"), to_ns(chosen.stop, "--to")
     prior, predictor = forecaster(chosen.model, panel, first, chosen.paths)
     policy = scaled(load_policy(POLICY), chosen.share)
+    policy = msgspec.structs.replace(policy, release=policy.release and not chosen.keep)
+    changes = {"lost": chosen.lost, "waits": not chosen.at_once}
     setting = Setting(chosen.every, chosen.days * 1440, chosen.seed)
     rules, weeks = rules_of(chosen.rules), list[DeskWeek]()
     for begin in range(first, last - chosen.days * DAY_NS + 1, 7 * DAY_NS):
@@ -96,7 +101,7 @@ def main() -> None:
         accounts = sampled(panel, begin, begin + chosen.days * DAY_NS, chosen.per_week, chosen.days, seed)
         built = build_stage(accounts, panel, policy, prior, predictor, setting)
         assert not built.failures
-        weeks.append(desk_week(built, rules, chosen.targets, chosen.seconds, chosen.knobs))
+        weeks.append(desk_week(built, rules, chosen.targets, chosen.seconds, chosen.knobs, **changes))
         print(f"week {len(weeks)}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     joined = join_weeks(weeks, family=chosen.against)
     print(f"{len(weeks)} weeks; inventories: {chosen.share:g} of those of the policy")

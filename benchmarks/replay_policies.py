@@ -129,7 +129,7 @@ def options(description: str | None, per_week: int, days: int, every: int) -> ar
     parser.add_argument("--paths", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", type=Path, help="folder of a bundle; the prior, fitted here, where left out")
-    parser.add_argument("--rules", nargs="+", default=list(FAMILIES), help=f"some of {', '.join(FAMILIES)}")
+    parser.add_argument("--rules", nargs="*", default=list(FAMILIES), help=f"some of {', '.join(FAMILIES)}")
     parser.add_argument("--out", type=Path)
     return parser
 

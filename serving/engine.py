@@ -21,7 +21,7 @@ from models.market import MarketPanel
 from models.predictor.fallback import Fallback
 from models.prior import PriorModel
 from models.rebalance import Policy, Recommendation, Target, recommend
-from models.rebalance.joint import DeskRun
+from models.rebalance.joint import DeskRun, Weighing
 from models.typing import MINUTE_NS, BoolArray
 from serving.answers import account_predictions
 from serving.decode import Accounts
@@ -283,7 +283,13 @@ class Engine:
         )
 
     def recommend_desk(
-        self, request: Accounts, target: Target | None, policy: Policy, front: Sequence[float] = ()
+        self,
+        request: Accounts,
+        target: Target | None,
+        policy: Policy,
+        front: Sequence[float] = (),
+        weighing: Weighing | None = None,
+        every_minutes: float = 480.0,
     ) -> DeskResponse:
         """Plan all accounts together, on the market that was known at their latest instant.
 
@@ -297,6 +303,10 @@ class Engine:
             Places, routes and limits.
         front : sequence of float
             Other probabilities at the same horizon for which the cost is asked.
+        weighing : Weighing, optional
+            Where given, accounts over the target are weighed, and the plan is what is worth sending now.
+        every_minutes : float
+            Minutes to the next decision, for what is weighed.
 
         Returns
         -------
@@ -318,7 +328,10 @@ class Engine:
         known = (accounts, moment.assets, moment.price, moment.p_call)
         ages = (moment.as_of - moment.closed) / MINUTE_NS
         run = DeskRun(*known, policy, target, volatility=market, age_minutes=ages, scenarios=moment.breaches)
-        plan = run.plan(DESK_SECONDS, reduce=request.reduce, release=request.release)
+        if weighing is None:
+            plan = run.plan(DESK_SECONDS, reduce=request.reduce, release=request.release)
+        else:
+            plan = run.weigh(weighing, every_minutes, DESK_SECONDS)
         failures += [_at(f, parts[0].rows[f.row]) for f in run.failures]
         return DeskResponse(
             model_version=self.model.version,

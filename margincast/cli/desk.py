@@ -18,6 +18,7 @@ from margincast.cli.console import emit_json, note, show_rows
 if TYPE_CHECKING:
     from features.sources.accounts import AccountChunk
     from models.rebalance import Policy, Target
+    from models.rebalance.joint import Weighing
     from serving.decode import Accounts
     from serving.engine import Engine
     from serving.schemas import DeskResponse
@@ -50,6 +51,8 @@ def plan_desk(
     out: Path | None,
     as_json: bool,
     front: Sequence[float] = (),
+    weighing: Weighing | None = None,
+    every_minutes: float = 480.0,
 ) -> None:
     """Plan a desk and print or write what to send.
 
@@ -71,6 +74,10 @@ def plan_desk(
         Whether to print it.
     front : sequence of float
         Other probabilities for which the cost is asked.
+    weighing : Weighing, optional
+        Where given, what is worth sending now is planned instead of what reaches the target.
+    every_minutes : float
+        Minutes to the next decision, for what is weighed.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def plan_desk(
         raise InputError("ACCOUNTS", count, "from 1 to 10000 good accounts for one desk")
     try:
         with solver_on_stderr():
-            found = engine(chunks[0]).recommend_desk(batches[0], target, policy, front)
+            found = engine(chunks[0]).recommend_desk(batches[0], target, policy, front, weighing, every_minutes)
     except ProblemError as error:
         raise InputError("--at", "left out", f"one instant for all accounts of a desk ({error})") from None
     answer = _answer(found, batches[0])
@@ -98,7 +105,7 @@ def plan_desk(
         note(f"left out: {failure.account_id}: {failure.message}")
     rows = [{name: row[name] for name in _SHOWN} for row in answer["plan"]["transfers"]]
     if rows:
-        show_rows(f"To bring P(call) to {target}", rows, False)
+        show_rows(f"To bring P(call) to {target}" if weighing is None else "Worth sending now", rows, False)
     if answer["plan"]["trades"]:
         rows = [{name: row[name] for name in _TRADES} for row in answer["plan"]["trades"]]
         show_rows("Trades inside accounts", rows, False)

@@ -43,13 +43,23 @@ def recommend(
         bool, typer.Option("--reduce", help="With --desk: reduce positions where no transfer is enough.")
     ] = False,
     release: Annotated[bool, typer.Option("--release", help="With --desk: take back what is not needed.")] = False,
+    worth: Annotated[
+        float | None,
+        typer.Option(
+            "--worth",
+            help="With --desk, instead of a target to reach: dollars that may be spent to avoid a dollar of expected "
+            "loss, for example 1. Accounts over --target are weighed; what can wait is left for the next decision.",
+        ),
+    ] = None,
+    every: Annotated[int, typer.Option("--every", min=1, help="With --worth: minutes to the next decision.")] = 480,
     at: At = None, out: Out = None, as_json: AsJson = False, bar: Bar = "1h", venue: Venue = "binance",
     registry: Registry = None,
 ) -> None:  # fmt: skip
     """The smallest top-up, swap, hedge or reduction that brings P(call) under the target, each enough by itself.
 
     Found by the full predictor, re-priced by the engine. For accounts under the target: what may be released.
-    With --desk: what to send from where to whom, for all accounts together, at the lowest cost.
+    With --desk: what to send from where to whom, for all accounts together, at the lowest cost; with --worth, what
+    saves more than it costs on inventories that may be too small for all, and cannot wait.
     """
     from functools import lru_cache
 
@@ -57,9 +67,14 @@ def recommend(
     from margincast.cli.batch import Answer, run_batch
     from margincast.cli.inputs import instant, open_model, read_chunks
     from margincast.cli.predict import model_window
+    from models.errors import InputError
     from models.rebalance import Policy, Target, parse_target
+    from models.rebalance.joint import Weighing
     from serving.engine import Engine
 
+    if worth is not None and (not desk or reduce or release or front):
+        raise InputError("--worth", worth, "with --desk, and without --reduce, --release and --front")
+    weighing = None if worth is None else Weighing(worth)
     rules = Policy() if policy is None else load_policy(policy)
     asked = None if target is None else parse_target(target)
     goal = asked or rules.limits.goal or Target()
@@ -77,8 +92,9 @@ def recommend(
         chunks = list(read_chunks(accounts, DESK, when))
         batches = [replace(_batch(chunk), reduce=reduce, release=release) for chunk in chunks]
         plan_desk(
-            chunks, batches, lambda chunk: engine(window.panel_for(chunk)), goal, rules, out, as_json, chances(front)
-        )
+            chunks, batches, lambda chunk: engine(window.panel_for(chunk)), goal, rules, out, as_json, chances(front),
+            weighing, every,
+        )  # fmt: skip
         return
 
     def answer(chunk: AccountChunk) -> Answer:

@@ -35,7 +35,8 @@ def replay(
     rules: Annotated[
         str | None,
         typer.Option(
-            "--rules", help="With --policy: some of static, band, dynamic, target, plan; desk: joint plans, slower."
+            "--rules",
+            help="With --policy: some of static, band, dynamic, target, plan; worth, desk: all together, slower.",
         ),
     ] = None,
     every: Annotated[int, typer.Option("--every", help="With --policy: minutes between decisions.", min=1)] = 240,
@@ -47,7 +48,8 @@ def replay(
     --from and --to choose the accounts by their as_of. Accounts are held still: nobody tops up, nobody trades.
     With --policy rules send collateral and take it back, on its routes, with their lags, fees and failures: a static
     threshold, a band, a dynamic threshold, a target for P(call) and the plan, each at several settings, beside nothing
-    and perfect foresight. With --rules desk a joint plan of all accounts is made at every decision, at several targets.
+    and perfect foresight. With --rules desk a joint plan of all accounts is made at every decision, at several targets;
+    with worth one by what it saves.
     Each account is watched for --horizon minutes, or until its first contract expires.
     """
     from margincast.cli.batch import Answer, run_batch

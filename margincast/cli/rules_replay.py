@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from models.account import Account
     from models.errors import Failure
     from models.prior import PriorModel
+    from models.rebalance.replaying.rules import Rule
     from serving.model_source import Model
     from training.replay.stage import Setting
     from training.replay.study import Study
@@ -67,7 +68,7 @@ def replay_rules(
     setting : Setting
         How often is decided, for how long each account is watched, and the seed.
     rules : str or None
-        Families with commas, ``desk`` for joint plans; all but these where None.
+        Families with commas, ``desk`` and ``worth`` for joint plans; all but these where None.
     out : Path or None
         Table of results: .csv, .jsonl or .parquet.
     as_json : bool
@@ -83,19 +84,20 @@ def replay_rules(
     from features.policy import load_policy
     from features.sources.tables import TableWriter
     from margincast.cli.stages import stages
-    from training.replay.desks import DESK_TARGETS, desk_rules
+    from training.replay.desks import DESK_TARGETS, WORTH_KNOBS, desk_rules, worth_rules
     from training.replay.stage import build_stage
     from training.replay.study import FAMILIES, rules_of, study
 
     families = names(rules) or FAMILIES
-    single = [family for family in families if family != "desk"]
+    single = [family for family in families if family not in ("desk", "worth")]
     chosen, terms = rules_of(single), load_policy(policy)
     loaded = open_model(model, registry)
     with stages() as report:
         read, panel, failures = _read(accounts, market, loaded, span, at, bar, venue)
         prior = _prior(loaded, panel, read, model)
         built = build_stage(read, panel, terms, prior, loaded.predictor, setting, report)
-        joint = desk_rules(built, DESK_TARGETS, SECONDS) if "desk" in families else []
+        joint: list[Rule] = [*desk_rules(built, DESK_TARGETS, SECONDS)] if "desk" in families else []
+        joint += worth_rules(built, WORTH_KNOBS, SECONDS) if "worth" in families else []
         found = study(built.stage, built.accounts, [*chosen, *joint], report)
     for failure in [*failures, *built.failures]:
         note(f"left out: {failure.account_id or f'line {failure.row}'}: {failure.message}")

@@ -214,6 +214,31 @@ def test_recommend_plans_a_desk(run: Run, write: Write, market: Path, market_end
     assert "transfers alone do not reach them" in " ".join(more.stdout.split())
 
 
+def test_recommend_plans_a_desk_by_worth(run: Run, write: Write, market: Path, market_end: str, tmp_path: Path) -> None:
+    path, policy = write(*near_and_far(market)), tmp_path / "worth.json"
+    rules = json.loads(desk_policy(tmp_path, 1e6).read_text())
+    rules["limits"] |= {"liquidation_cost": 500}
+    policy.write_text(json.dumps(rules))
+    base = ("recommend", path, "--market", market, "--model", "prior", "--at", market_end, "--policy", policy)
+    done = run(*base, "--desk", "--worth", "1", "--json")
+    assert done.exit_code == 0, done.stderr
+    plan = json.loads(done.stdout)["plan"]
+    assert plan["knob"] == 1.0
+    assert [t["account_id"] for t in plan["transfers"]] == ["near"]
+    assert plan["bound_usd"] <= plan["cost_usd"] < 0.0
+    table = run(*base, "--desk", "--worth", "1")
+    assert "Worth sending now" in table.stdout
+    assert "no plan is worth more than" in " ".join(table.stdout.split())
+    waits = run(*base, "--desk", "--worth", "1", "--every", "1", "--json")
+    assert json.loads(waits.stdout)["plan"]["waits"] == ["near"]
+    assert json.loads(waits.stdout)["plan"]["transfers"] == []
+    for more in ((), ("--desk", "--reduce"), ("--desk", "--release"), ("--desk", "--front", "0.1")):
+        refused = run(*base, "--worth", "1", *more)
+        assert refused.exit_code == 2
+        assert "--worth: expected with --desk, and without --reduce" in " ".join(refused.stderr.split())
+    assert "knob: expected a number above 0, was 0" in run(*base, "--desk", "--worth", "0").stderr
+
+
 def test_recommend_trades_inside_accounts_by_the_rules_of_the_policy(
     run: Run, write: Write, market: Path, market_end: str, tmp_path: Path
 ) -> None:

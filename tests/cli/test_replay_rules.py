@@ -74,7 +74,7 @@ def test_rules_are_compared_on_the_same_accounts(run, write, market, policy, tmp
 
 def test_joint_plans_are_asked_for_by_name(run, write, market, policy):
     command = ("replay", file_of(write), "--market", market, "--policy", policy, "--horizon", 2 * 1440, "--every", 480)
-    seen = run(*command, "--rules", "plan,desk", "--json")
+    seen = run(*command, "--rules", "plan,desk,worth", "--json")
     assert seen.exit_code == 0, seen.output
     answer = json.loads(seen.stdout)
     desk = [row for row in answer["rules"] if row["rule"] == "desk"]
@@ -82,7 +82,12 @@ def test_joint_plans_are_asked_for_by_name(run, write, market, policy):
     assert all(row["worsened"] == row["broken"] == row["refused"] == 0 for row in desk)
     assert 0 < desk[0]["spent"] <= desk[-1]["spent"]
     assert desk[-1]["liquidated"] < answer["rules"][0]["liquidated"]
-    assert {row["name"] for row in answer["against_plan"]} == {"desk"}
+    worth = [row for row in answer["rules"] if row["rule"] == "worth"]
+    assert [row["knob"] for row in worth] == [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]
+    assert all(row["worsened"] == row["broken"] == row["refused"] == 0 for row in worth)
+    assert worth[0]["spent"] < worth[-1]["spent"]
+    assert worth[-1]["liquidated"] < answer["rules"][0]["liquidated"]
+    assert {row["name"] for row in answer["against_plan"]} == {"desk", "worth"}
 
 
 def test_a_table_for_people(run, write, market, policy):

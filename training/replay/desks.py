@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def desk_rules(built: Built, targets: Sequence[float], seconds: float) -> list[J
     return [Joint(p, built.asked.levers.moves, built.stage.policy, scenes, seconds) for p in targets]
 
 
-def worth_rules(built: Built, knobs: Sequence[float], seconds: float) -> list[Together]:
+def worth_rules(built: Built, knobs: Sequence[float], seconds: float, **changes: Any) -> list[Together]:
     """Give the rule `worth` at some settings.
 
     Parameters
@@ -77,6 +78,8 @@ def worth_rules(built: Built, knobs: Sequence[float], seconds: float) -> list[To
         Dollars that may be spent to avoid a dollar of expected loss.
     seconds : float
         That the solver may take for one decision, >= 0.
+    **changes
+        Other settings of `Together`.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def worth_rules(built: Built, knobs: Sequence[float], seconds: float) -> list[To
     """
     stage = built.stage
     every = float(stage.every_bars * stage.bar_minutes)
-    return [Together(x, stage.table, stage.policy, stage.when, every, seconds=seconds) for x in knobs]
+    return [Together(x, stage.table, stage.policy, stage.when, every, seconds=seconds, **changes) for x in knobs]
 
 
 def desk_week(
@@ -95,6 +98,7 @@ def desk_week(
     seconds: float,
     knobs: Sequence[float] = (),
     report: Report = lambda name, done, total: None,
+    **changes: Any,
 ) -> DeskWeek:
     """Run everything on the accounts of one week, which share the places of the policy.
 
@@ -112,6 +116,8 @@ def desk_week(
         Settings of the rule `worth`.
     report : callable
         Told what is done.
+    **changes
+        Other settings of the rule `worth`.
 
     Returns
     -------
@@ -120,7 +126,7 @@ def desk_week(
     """
     desks = desk_rules(built, targets, seconds)
     first = replace(built.stage, serving="first")
-    worths = worth_rules(built, knobs, seconds)
+    worths = worth_rules(built, knobs, seconds, **changes)
     found = ran(first, built.accounts, [*rules, *desks, *worths], report)
     other = ran(replace(first, serving="urgent"), built.accounts, rules)
     at = 1 + len(rules)

@@ -185,9 +185,9 @@ class AccountOutcome:
     ----------
     account_id : str
         The account.
-    status : {"reached", "late", "short", "gives", "reduced"}
+    status : {"reached", "late", "short", "gives", "reduced", "left"}
         Under the target; under it, but a transfer may come too late; still over it; gave collateral; under it by a
-        reduction.
+        reduction; still over it, as nothing more is worth sending now.
     p_before, p_after : tuple of float, length 4
         P(call) at the four horizons, by the full predictor.
     levels_before, levels_after : Levels
@@ -197,7 +197,7 @@ class AccountOutcome:
     """
 
     account_id: str
-    status: Literal["reached", "late", "short", "gives", "reduced"]
+    status: Literal["reached", "late", "short", "gives", "reduced", "left"]
     p_before: tuple[float, ...]
     p_after: tuple[float, ...]
     levels_before: Levels
@@ -344,6 +344,11 @@ class DeskPlan:
         those of the accounts, which is never below it.
     risk_before, risk_after : Risk or None
         The loss of the desk with no action and with the plan, where there are joint paths.
+    knob : float or None
+        Of a plan by worth: dollars that may be spent to avoid a dollar of expected loss. Its target says only who was
+        weighed, its cost is what it is worth, taken from 0, and no plan costs less than its bound.
+    waits : tuple of str
+        Of a plan by worth: accounts that are to be helped, but at the next decision, as help then still comes in time.
     """
 
     target: Target
@@ -369,3 +374,5 @@ class DeskPlan:
     objective: Objective = "expected"
     risk_before: Risk | None = None
     risk_after: Risk | None = None
+    knob: float | None = None
+    waits: tuple[str, ...] = ()

@@ -30,6 +30,8 @@ from models.rebalance.joint.tails import Scenarios, Tail
 from models.rebalance.joint.telling import tell, tell_nothing
 from models.rebalance.joint.telling_own import with_own
 from models.rebalance.joint.trades import trade_links
+from models.rebalance.joint.waiting import Weighing
+from models.rebalance.joint.weigh import weighed
 from models.rebalance.joint.worth import Worth, measure
 from models.rebalance.plan import last_safe_minute
 from models.rebalance.policy import Policy
@@ -144,6 +146,27 @@ class DeskRun:
         found = with_own(self, found, reduce, release) if reduce or release else found
         return with_risk(self, found)
 
+    def weigh(
+        self, weighing: Weighing, every_minutes: float = 480.0, time_limit: float = 5.0, gap: float = 0.001
+    ) -> DeskPlan:
+        """Make a plan without a target: what saves more than it costs, and cannot wait for the next decision.
+
+        Parameters
+        ----------
+        weighing : Weighing
+            How expected losses are set against costs.
+        every_minutes : float
+            Minutes to the next decision, > 0.
+        time_limit, gap : float
+            As `recommend_desk`.
+
+        Returns
+        -------
+        DeskPlan
+            Certified, as those of `plan`.
+        """
+        return with_risk(self, weighed(self, weighing, every_minutes, time_limit, gap))
+
     def ends_worse(self, row: int, changed: Account) -> bool:
         """Whether some price scenario leaves an account in a worse state than with no action."""
         held = assets_of([self.accounts[row], changed], self.evaluate)
@@ -164,7 +187,7 @@ class DeskRun:
         for turn in range(_REPAIRS):
             after = accounts_after(self.accounts, self.network, amount)
             seen = self.evaluate(after, np.arange(len(after)))
-            worse, count = self._worse(after, seen)
+            worse, count = self.worse(after, seen)
             again = amend(self, course, amount, seen, worse)
             if not len(again):
                 break
@@ -174,7 +197,7 @@ class DeskRun:
                 amount = np.where(course.closed, 0.0, amount)
                 after = accounts_after(self.accounts, self.network, amount)
                 seen = self.evaluate(after, np.arange(len(after)))
-                worse, count = self._worse(after, seen)
+                worse, count = self.worse(after, seen)
         priced = score(self.problem(Course(np.ones(len(self.worth.pockets)), course.closed)), amount)
         told = replace(found, amount=amount, cost=priced.cost, transfers=priced.transfers, short=priced.short)
         return tell(self, told, after, seen, worse, count)
@@ -218,7 +241,7 @@ class DeskRun:
         course.closed &= ~opened
         return bool(opened.any())
 
-    def _worse(self, after: Sequence[Account], seen: Evaluation) -> tuple[set[int], int]:
+    def worse(self, after: Sequence[Account], seen: Evaluation) -> tuple[set[int], int]:
         """Rows that end worse than with no action, and the number of scenarios asked."""
         moved = np.array([i for i, (a, b) in enumerate(zip(self.accounts, after, strict=True)) if a is not b], np.int64)
         old, new = [self.accounts[i] for i in moved.tolist()], [after[i] for i in moved.tolist()]

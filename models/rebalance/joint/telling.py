@@ -32,7 +32,13 @@ _LEVELS_CALL = STATES.index("call")
 
 
 def tell(
-    run: DeskRun, found: Solution, after: list[Account], seen: Evaluation, worse: set[int], count: int
+    run: DeskRun,
+    found: Solution,
+    after: list[Account],
+    seen: Evaluation,
+    worse: set[int],
+    count: int,
+    relaxing: bool = True,
 ) -> DeskPlan:
     """Put a plan and what was checked of it into words and values.
 
@@ -50,6 +56,8 @@ def tell(
         Rows of the accounts that end worse than with no action.
     count : int
         Scenarios asked.
+    relaxing : bool
+        Whether it is asked what binds where accounts stay over the target.
 
     Returns
     -------
@@ -62,7 +70,7 @@ def tell(
     names = tuple(run.accounts[i].account_id for i in sorted(worse))
     sentence = certificate_sentence(count, names, missed)
     certificate = Certificate(count, run.policy.limits.stress, names, missed, sentence)
-    relaxed = smallest_relaxation(_wished(run)) if missed else ()
+    relaxed = smallest_relaxation(_wished(run)) if missed and relaxing else ()
     warnings = _stale_words(run)
     words = desk_sentence(run.target, transfers, outcomes, found.transfers, relaxed, sentence, trades)
     return DeskPlan(

@@ -27,6 +27,8 @@ class Weighing:
         What sending now must save before help sent at the next decision could arrive, over what it costs, in [0, 1].
     lost : float
         Dollars of loss that a dollar of inventory would have saved elsewhere, if it is lost with its account, >= 0.
+    waits : bool
+        Whether what can wait is left for the next decision; else an amount is worth what it saves over the days ahead.
 
     Raises
     ------
@@ -38,6 +40,7 @@ class Weighing:
     ahead: float = 1.0
     patience: float = 0.1
     lost: float = 0.2
+    waits: bool = True
 
     def __post_init__(self) -> None:
         for name, good, expected in (
@@ -83,6 +86,6 @@ class Weighing:
         net = spared - cost - self.knob * self.lost * eaten
         if not len(net):
             return net
-        value = soon - self.patience * (cost + waiting)
+        value = soon - self.patience * (cost + waiting) if self.waits else net
         pays = (net > 0.0) & (np.arange(len(net)) <= np.argmax(net)) & (value > 0.0)
         return np.where(pays, value, 0.0)

@@ -9,7 +9,7 @@ from models.rebalance.joint.plan import AccountOutcome, Objective, OwnStep, Rela
 from models.rebalance.target import Target
 from models.rebalance.wording import number, percent, within
 
-__all__ = ["certificate_sentence", "desk_sentence", "own_sentence", "risk_sentence", "transfer_words"]
+__all__ = ["certificate_sentence", "desk_sentence", "own_sentence", "risk_sentence", "transfer_words", "worth_sentence"]
 
 _SHOWN = 3
 
@@ -94,6 +94,60 @@ def desk_sentence(
         parts.append(_short_sentence(short, relaxations))
     parts.append(certificate)
     return " ".join(parts)
+
+
+def worth_sentence(
+    target: Target,
+    transfers: Sequence[Transfer],
+    count: int,
+    worth: tuple[float, float, float],
+    waits: Sequence[str],
+    every: float,
+    binding: Sequence[tuple[str, float]],
+    certificate: str,
+) -> str:
+    """Say what a plan by worth sends, what it leaves, and what binds.
+
+    Parameters
+    ----------
+    target : Target
+        Who is over it was weighed.
+    transfers : sequence of Transfer
+        What is sent.
+    count : int
+        Accounts that were weighed.
+    worth : tuple of float
+        The knob, what the plan is worth, and the most that any could be, dollars.
+    waits : sequence of str
+        Accounts that are helped later.
+    every : float
+        Minutes to the next decision.
+    binding : sequence of (str, float)
+        Inventories that bind, and dollars that one more unit is worth.
+    certificate : str
+        What was checked.
+
+    Returns
+    -------
+    str
+        One paragraph.
+    """
+    knob, value, bound = worth
+    over = f"over P(call within {within(target.horizon_minutes)}) of {percent(target.probability)}"
+    parts = [f"{count} account{'s were' if count > 1 else ' was'} weighed, {over}, at {number(knob)} dollars a dollar."]
+    if transfers:
+        parts.append(f"{_listed([transfer_words(t) for t in transfers], 'Send ')}.")
+        parts.append(f"That is worth {number(value)} dollars; no plan is worth more than {number(bound)}.")
+    else:
+        parts.append("Nothing is worth sending now.")
+    if waits:
+        more = f" and {len(waits) - _SHOWN} more" if len(waits) > _SHOWN else ""
+        names = f"{', '.join(waits[:_SHOWN])}{more}"
+        parts.append(f"Left for the next decision, in {within(round(every))}: {names}.")
+    if binding:
+        scarce = ", ".join(f"{name} ({number(price)} dollars a unit)" for name, price in binding[:_SHOWN])
+        parts.append(f"What binds: {scarce}.")
+    return " ".join([*parts, certificate])
 
 
 def _trade_words(trade: TradeStep) -> str:

@@ -216,7 +216,9 @@ def liquidation_of(probe: Probe, amount: FloatArray) -> FloatArray:
     return replace(evaluate, predict=predict, certain_from=_LIQUIDATION)(probe.candidates(amount), rows).p
 
 
-def loss_of(seen: Evaluation, liquidation: FloatArray, target: Target, limits: RiskLimits) -> FloatArray:
+def loss_of(
+    seen: Evaluation, liquidation: FloatArray, target: Target, limits: RiskLimits, points: int = len(_SHAPE)
+) -> FloatArray:
     """Expected loss, or CVaR, of each candidate by the target's horizon.
 
     Parameters
@@ -229,6 +231,8 @@ def loss_of(seen: Evaluation, liquidation: FloatArray, target: Target, limits: R
         Its horizon.
     limits : RiskLimits
         Cost of a call and of a liquidation.
+    points : int
+        Candidates of each account, N / m.
 
     Returns
     -------
@@ -242,7 +246,7 @@ def loss_of(seen: Evaluation, liquidation: FloatArray, target: Target, limits: R
     tail = _TAIL[limits.risk_measure]
     bad = np.minimum(worst, tail)
     mild = np.minimum(call, tail) - bad
-    return np.asarray((bad * cost_worst + mild * cost_call) / tail).reshape(-1, len(_SHAPE))
+    return np.asarray((bad * cost_worst + mild * cost_call) / tail).reshape(-1, points)
 
 
 def hull(value: FloatArray, loss: FloatArray) -> FloatArray:

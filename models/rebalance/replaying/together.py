@@ -86,7 +86,7 @@ class Together:
         From the bar of a decision to its instant, nanoseconds.
     every : float
         Minutes to the next decision.
-    ahead, patience, lost : float
+    ahead, patience, lost, waits : float, bool
         As `Weighing`.
     review : float
         Days of holding that taking back must save, as that of the single-account rule.
@@ -104,6 +104,7 @@ class Together:
     ahead: float = 1.0
     patience: float = 0.1
     lost: float = 0.2
+    waits: bool = True
     review: float = 2.0
     seconds: float = 2.0
     gap: float = 0.001
@@ -181,7 +182,7 @@ class _Scene:
         self.amount = np.sort(np.concatenate([refined(view.epoch.amount), self.held[None]]), axis=0)
         self.risk = rule.knob * expected_loss(view, self.amount, self.days * _DAY)
         self.chance = within(view, _LIQUIDATION, self.amount, self.days * _DAY)
-        self.weighing = Weighing(rule.knob, rule.ahead, rule.patience, rule.lost)
+        self.weighing = Weighing(rule.knob, rule.ahead, rule.patience, rule.lost, rule.waits)
         self.pools = list(view.free)
         self.free = np.maximum(np.array([view.free[pool] for pool in self.pools], np.float64), 0.0)
         when = rule.when(view.epoch.bar)

@@ -130,6 +130,8 @@ def test_what_can_wait_is_worth_nothing_now_and_more_than_the_best_is_not_offere
     assert weighing.value(paying, none, cost, none, none).tolist() == [0.0] * 3
     late = weighing.value(paying, soon, cost, np.array([1.0, 6.0, 1.0]), none)
     assert late.tolist() == [0.0] * 3  # holding it until then costs more than it saves
+    at_once = replace(weighing, waits=False)
+    assert at_once.value(paying, none, cost, none, none).tolist() == pytest.approx([4.0, 8.0, 0.0])
     eaten = np.array([0.0, 14.0, 0.0])  # half a dollar for each that may be lost: 7 of 9
     assert weighing.value(paying, soon, cost, none, eaten).tolist() == pytest.approx([0.0, 0.4, 0.8])
 
