@@ -30,12 +30,15 @@ _SKLEARN: Final = {
     "bagging_freq": "subsample_freq", "lambda_l2": "reg_lambda", "seed": "random_state",
 }  # fmt: skip
 _OWN: Final = ("num_threads", "bagging_by_query")
-_ENVIRONMENT: Final = {
+_CONFIGURATION: Final = {
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
 }
 """Dask has glibc give back all memory at once, and every larger array then costs its pages anew. One thread works, so
-one arena is enough."""
+one arena is enough. Nobody looks at its profiles of the workers, and its event loops need not look at themselves 50
+times a second: together these take some seconds of a processor in a minute."""
 _ADDRESS: Final = re.compile(r"\[(machines|local_listen_port): [^\]]*\]")
 
 
@@ -176,7 +179,7 @@ def _making(imported: Sequence[str]) -> dict[str, Any]:
     import dask
     from distributed.utils import get_mp_context
 
-    chosen: dict[str, Any] = dict(_ENVIRONMENT)
+    chosen: dict[str, Any] = dict(_CONFIGURATION)
     if "forkserver" in multiprocessing.get_all_start_methods():
         chosen["distributed.worker.multiprocessing-method"] = "forkserver"
         with dask.config.set(chosen):
