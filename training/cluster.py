@@ -31,14 +31,15 @@ _SKLEARN: Final = {
 }  # fmt: skip
 _OWN: Final = ("num_threads", "bagging_by_query")
 _CONFIGURATION: Final = {
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**30,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
     "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
 }
-"""Dask has glibc give back all memory at once, and every larger array then costs its pages anew. One thread works, so
-one arena is enough. Nobody looks at its profiles of the workers, and its event loops need not look at themselves 50
-times a second: together these take some seconds of a processor in a minute."""
+"""Dask has glibc give back all memory at once, and every larger array then costs its pages anew; here up to a gigabyte
+is kept from piece to piece. One thread works, so one arena is enough. Nobody looks at Dask's profiles of the workers,
+and its event loops need not look at themselves 50 times a second: both take seconds of a processor in a minute."""
 _ADDRESS: Final = re.compile(r"\[(machines|local_listen_port): [^\]]*\]")
 
 
