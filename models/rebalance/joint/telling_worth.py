@@ -37,8 +37,6 @@ class Weighed:
         What is worth sending.
     amount : ndarray, shape (R,)
         Units of each link.
-    before : float
-        Expected loss until the next decision with no action, times the knob, dollars.
     price : dict of str to float
         Dollars that one more unit of each binding inventory is worth.
     waits : tuple of str
@@ -49,7 +47,6 @@ class Weighed:
     every: float
     found: Choice
     amount: FloatArray
-    before: float
     price: dict[str, float]
     waits: tuple[str, ...]
 

@@ -174,11 +174,10 @@ class _Scene:
     def told(self, found: Choice, amount: FloatArray) -> Weighed:
         """What is said of the choice."""
         run = self.run
-        before = sum(float(self.losses.within(k, self.every)[0][0]) for k in range(run.worth.count))
         price = {f"pool: {n}": float(x) for n, x in zip(run.network.pools.name, found.price, strict=True) if x > 1e-9}
         rows = run.worth.owner[sorted(self.waits)] if self.waits else np.zeros(0, np.int64)
         waits = tuple(run.accounts[i].account_id for i in dict.fromkeys(rows.tolist()))
-        return Weighed(self.weighing.knob, self.every, found, amount, self.weighing.knob * before, price, waits)
+        return Weighed(self.weighing.knob, self.every, found, amount, price, waits)
 
 
 def _shared(slots: Slots, slot: int, worth: FloatArray) -> BoolArray:
