@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.rebalance.evaluate import Evaluation
+from models.rebalance.joint.exchange import exchanged
 from models.rebalance.joint.probe import money_move
 from models.rebalance.joint.problem import DeskProblem, score
+from models.rebalance.joint.rounding import tightened
 from models.rebalance.joint.solve import solve
 from models.typing import BoolArray, FloatArray, IntArray
 
@@ -23,6 +25,10 @@ __all__ = ["Course", "amend", "planned_again"]
 _AROUND = 15
 _STEP = 1.01
 _DUST = 0.1
+_SHARE = 0.5
+"""Share of the time of one correction in which accounts make room for others."""
+_COOL = 0.02
+"""Temperature from which plans are improved again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,12 +45,15 @@ class Course:
         Equity that is added at least, beside the needs: that of the relaxation, where its tail is the smaller one.
     dusted : set of int
         Places of accounts to which some coins were closed since so few of them changed their kind.
+    price : ndarray, shape (K,), optional
+        Dollars of one unit of each pool, where the plan was found by exchanges between accounts at these prices.
     """
 
     scale: FloatArray
     closed: BoolArray
     least: FloatArray | None = None
     dusted: set[int] = field(default_factory=set)
+    price: FloatArray | None = None
 
 
 def planned_again(
@@ -73,6 +82,10 @@ def planned_again(
         Units of each link.
     """
     problem, before, least = run.problem(course), amount, math.inf
+    if course.price is not None and time_limit > 0:
+        found = _exchanged(problem, course.price, amount, places, _SHARE * _left(end, time_limit))
+        if not score(problem, found).short.any():
+            return found
     others = np.setdiff1d(np.arange(len(run.worth.pockets)), places)
     lacked = float(score(problem, amount).short[others].sum())
     for group in (places, _around(run, amount, places), np.arange(run.worth.count)):
@@ -83,6 +96,19 @@ def planned_again(
         if least <= lacked * (1 + 1e-6):
             break
     return amount
+
+
+def _exchanged(
+    problem: DeskProblem, price: FloatArray, amount: FloatArray, places: IntArray, seconds: float
+) -> FloatArray:
+    """Serve some accounts anew, and let all others make room for them."""
+    part = tightened(problem)
+    rows = np.flatnonzero(part.arcs.most > 0)
+    kept = np.where(np.isin(problem.arcs.account, places), 0.0, amount)[rows]
+    end = time.monotonic() + seconds
+    out = np.zeros(len(amount))
+    out[rows] = exchanged(part.with_arcs(rows), kept, price, lambda cost: False, end, time.monotonic, _COOL)
+    return out
 
 
 def _around(run: DeskRun, amount: FloatArray, places: IntArray) -> IntArray:

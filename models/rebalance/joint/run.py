@@ -183,7 +183,7 @@ class DeskRun:
             found = self._solve(self.problem(course), end, time_limit, gap)
         if self.tail is not None and time_limit > 0 and not found.short.any():
             found = self._smaller_tail(self.tail, course, found, end, time_limit, gap)
-        amount = found.amount
+        amount, course.price = found.amount, found.price
         for turn in range(_REPAIRS):
             after = accounts_after(self.accounts, self.network, amount)
             seen = self.evaluate(after, np.arange(len(after)))

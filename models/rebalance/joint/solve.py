@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from models.rebalance.joint.columns import bound_by_columns
 from models.rebalance.joint.exchange import exchanged, exchanges
 from models.rebalance.joint.greedy import greedy
 from models.rebalance.joint.problem import DeskProblem, score
@@ -24,8 +25,10 @@ Method = Literal["nothing", "milp", "exchange", "greedy"]
 _FEWEST = (2, 8)
 _OPTIMAL, _STOPPED, _INFEASIBLE = 0, 1, 2
 _TIGHT = 1e-7
-_EXCHANGING = 0.4
-"""Share of the time that may go to exchanges."""
+_BOUNDING = 0.25
+"""Share of the time that may go to the bound by columns."""
+_SERVING = 0.2
+"""Share of what is left that may go to a first plan that meets every need."""
 _POLISHING = 0.35
 """Share of what is left that one round of the whole problem may take where it is large."""
 _AROUND = 10
@@ -55,6 +58,8 @@ class Solution:
         Whether the solver ran out of time.
     shadow : dict of str to float
         Dollars saved by one more unit of each binding limit, by name.
+    price : ndarray, shape (K,), optional
+        Dollars of one unit of each pool at which plans were improved by exchanges, where they were.
     """
 
     amount: FloatArray
@@ -65,6 +70,7 @@ class Solution:
     method: Method
     timed_out: bool = False
     shadow: dict[str, float] = field(default_factory=dict)
+    price: FloatArray | None = None
 
     @property
     def gap(self) -> float:
@@ -104,8 +110,9 @@ def solve(
     -----
     The relaxation spreads the fixed cost of a transfer over what its account needs (rows of cover). Its dual prices
     bound what using each transfer would add at least: those that cannot be part of a plan better than the best known
-    are left out, which loses nothing; others are left out for a time and counted in the bound. Where accounts share
-    inventories alone, plans are improved by exchanges between them before the solver is asked.
+    are left out, which loses nothing; others are left out for a time and counted in the bound. Large desks whose
+    accounts share inventories and caps alone are bounded by columns and planned by exchanges; the solver is asked only
+    where these meet not every need.
     """
     end = clock() + time_limit
     rows = np.flatnonzero(tightened(problem).arcs.most > 0)
@@ -199,21 +206,39 @@ def _solve_needs(problem: DeskProblem, end: float, gap: float, clock: Callable[[
     if lower is None:
         return None
     lowest, penalty = lower.fun + relaxed.constant, penalties(problem, relaxed, lower)
-    best = _Best(problem, gap, lowest)
-    price = pool_prices(problem, relaxed, lower)
+    best, price = _Best(problem, gap, lowest), pool_prices(problem, relaxed, lower)
+    if len(problem.arcs) > MANY and exchanges(problem):
+        price = _exchange(problem, best, price, end, clock)
+        if best.amount is not None:
+            best.timed_out = not best.good_enough
+            found = _scored(problem, best.amount, min(best.bound, best.cost), best.method, best.timed_out)
+            return replace(found, price=price)
     best.offer(rounded(problem, relaxed.amounts(lower.x, problem)), "milp")
     best.offer(greedy(problem, price, quick=True), "greedy")
-    large = len(problem.arcs) > MANY
-    if best.amount is not None and not best.good_enough and large and exchanges(problem):
-        now = clock()
-        until = now + _EXCHANGING * max(end - now, 0.0)
-        best.offer(exchanged(problem, best.amount, price, best.near, until, clock), "exchange")
     solved = _polish(problem, best, penalty, lowest, end, clock)
     if best.amount is not None and not best.good_enough and not solved:
         _search_around(problem, best, penalty, end, clock)
     if best.amount is None:
         return None
     return _scored(problem, best.amount, min(best.bound, best.cost), best.method, best.timed_out)
+
+
+def _exchange(
+    problem: DeskProblem, best: _Best, price: FloatArray, end: float, clock: Callable[[], float]
+) -> FloatArray:
+    """Bound by columns and improve by exchanges, at the prices that the bound has found; those prices."""
+    now = clock()
+    bound, price = bound_by_columns(problem, price, now + _BOUNDING * (end - now), clock)
+    best.bound = max(best.bound, bound)
+    start = greedy(problem, price, quick=True)
+    best.offer(start, "greedy")
+    if best.amount is None:  # others make room, unless there is none
+        now = clock()
+        start = exchanged(problem, start, price, lambda cost: False, now + _SERVING * (end - now), clock)
+        best.offer(start, "exchange")
+    if best.amount is not None and not best.good_enough:
+        best.offer(exchanged(problem, best.amount, price, best.near, end, clock), "exchange")
+    return price
 
 
 def _polish(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from models.rebalance.joint.corrections import Course, planned_again
 from models.rebalance.joint.exchange import exchanged, exchanges
 from models.rebalance.joint.greedy import greedy
 from models.rebalance.joint.problem import Arcs, Curves, DeskProblem, Pools, Slots, score
+from models.rebalance.joint.solve import solve
 from models.typing import FloatArray
 from tests.models.rebalance.joint.desks import exhaustive, random_desk, trading_desk
 
@@ -53,10 +58,9 @@ def test_exchanges_find_nearly_always_the_best_of_everything_tried() -> None:
     assert max(ratio) < 1.1
 
 
-def wide(seed: int) -> DeskProblem:
-    """Return forty accounts that share eight inventories of any amounts, the cheap ones too small for all."""
-    rng = np.random.default_rng(seed)
-    n, k = 40, 8
+def wide(seed: int, n: int = 40) -> DeskProblem:
+    """Return accounts that share eight inventories of any amounts, the cheap ones too small for all."""
+    rng, k = np.random.default_rng(seed), 8
     r = n * k
     account, pool = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
     need = rng.uniform(50, 500, n)
@@ -85,6 +89,40 @@ def test_exchanges_make_plans_of_many_accounts_cheaper_within_every_limit(seed: 
     assert new.cost < 0.99 * old.cost
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_accounts_that_lack_are_served_first_of_all(seed: int) -> None:
+    desk = wide(seed)
+    enough = score(desk, searched(desk, np.zeros(len(desk.arcs))))
+    assert not enough.short.any()
+    assert enough.broken == ()
+    start = greedy(desk)
+    grown = desk.with_need(desk.curves.need * np.where(np.arange(40) < 5, 1.4, 1.0))
+    assert np.flatnonzero(score(grown, start).short).tolist() == [0, 1, 2, 3, 4]
+    after = score(grown, searched(grown, start))
+    assert not after.short.any()
+    assert after.broken == ()
+
+
+def test_room_is_made_for_an_account_that_only_a_full_inventory_reaches() -> None:
+    desk = two_accounts()
+    start = np.array([100.0, 0.0, 0.0])  # the first has taken all that the second could get
+    after = searched(desk, start, chunks=2)
+    assert after.tolist() == [0.0, 100.0, 100.0]
+
+
+def two_accounts() -> DeskProblem:
+    """Return two accounts that need 100: pool 0 serves both and has 100, pool 1 serves the first at a higher price."""
+    zero, ones = np.zeros(3), np.ones(3)
+    arcs = Arcs(
+        np.array([0, 1, 0]), np.array([0, 0, 1]), np.arange(3), ones, ones, zero, 100.0 * ones, zero, ones, zero,
+        np.array([0.01, 0.05, 0.01]), ones, np.arange(3), np.full(3, np.inf), zero,
+    )  # fmt: skip
+    pools = Pools(("0", "1"), np.array([100.0, 500.0]), np.ones(2), np.full(2, -1), np.zeros(2))
+    slots = Slots(("0", "1", "2"), np.array([0, 0, 1]), np.full(3, np.inf), ones, zero, zero)
+    curves = Curves(np.array([[0.0, 100.0]] * 2), np.array([[9.0, 1.0]] * 2), np.full(2, 100.0))
+    return DeskProblem(arcs, pools, slots, curves, ("a", "b"))
+
+
 def test_what_accounts_share_beside_inventories_is_left_to_the_solver() -> None:
     desk = plain(1)
     assert not exchanges(replace(desk, max_moves=3))
@@ -98,3 +136,26 @@ def test_a_plan_that_is_near_enough_is_left_as_it_is() -> None:
     desk = wide(0)
     start, price = greedy(desk), np.zeros(8)
     assert exchanged(desk, start, price, lambda cost: True, np.inf, lambda: 0.0) is start
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_large_desks_are_planned_by_exchanges_and_bounded_by_columns(seed: int) -> None:
+    desk = wide(seed, n=60)
+    found = solve(desk, 2.0, 0.01)
+    seen = score(desk, found.amount)
+    assert seen.broken == ()
+    assert not seen.short.any()
+    assert found.method == "exchange"
+    assert found.price is not None
+    assert found.bound <= found.cost == pytest.approx(seen.cost)
+    assert found.gap < 0.03
+
+
+def test_a_need_that_grew_is_met_although_what_could_meet_it_is_used_up() -> None:
+    desk = two_accounts()
+    grown = desk.with_need(np.array([50.0, 100.0]))
+    run: Any = SimpleNamespace(problem=lambda course: grown, worth=SimpleNamespace(pockets=("a", "b"), count=2))
+    before = np.array([50.0, 0.0, 50.0])
+    course = Course(np.ones(2), np.zeros(3, np.bool_), price=np.zeros(2))
+    after = planned_again(run, course, before, np.array([1]), time.monotonic() + 1.0, 1.0, 0.01)
+    assert after.tolist() == [0.0, 100.0, 100.0]  # the first now goes where there is more, which pays up to 100
