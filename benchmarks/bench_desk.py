@@ -44,12 +44,13 @@ def main() -> None:
     parser.add_argument("--singles", type=int, default=200)
     parser.add_argument("--sizes", type=float, nargs="+", default=(1e6, 1e5), help="dollars of a position, about")
     parser.add_argument("--inventory", type=float, default=2.0, help="inventory over what is needed, about")
+    parser.add_argument("--seed", type=int, default=0, help="of the accounts and the policy")
     parser.add_argument("--measure", default="expected", help="expected, cvar90 or cvar95")
     chosen = parser.parse_args()
     moment = _moment()
     for size in chosen.sizes:
-        accounts = desk_accounts(moment, chosen.accounts, size)
-        policy = desk_policy(moment, accounts, size, chosen.inventory, chosen.measure)
+        accounts = desk_accounts(moment, chosen.accounts, size, chosen.seed)
+        policy = desk_policy(moment, accounts, size, chosen.inventory, chosen.measure, chosen.seed)
         _plan(moment, accounts[:20], policy, chosen.gap)  # compiles
         print(f"\npositions of {size:,.0f} dollars")
         for _ in range(chosen.rounds):

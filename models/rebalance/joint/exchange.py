@@ -30,7 +30,7 @@ _CHUNK = 500
 _SEED = 1
 _CHUNKS = 2000
 _RUINED = 8
-WARM = 0.06
+WARM = 0.1
 """Temperature to start from, as a share of the mean cost of an account."""
 _SAME = 1e-9
 

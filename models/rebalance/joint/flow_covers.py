@@ -65,8 +65,8 @@ def flow_covers(problem: DeskProblem, flow: FloatArray, used: FloatArray) -> lis
     -----
     Let the largest flows m of a set S of transfers from one pool exceed what it has by t, the largest of them greater
     than t. Then the flow of S, and for each of S that is not used the excess of its m over t, is at most what the pool
-    has (flow cover). A transfer j that is not in S may be added with its flow less (max(m_j, max of S) - t) times its use
-    (extended). Sets are tried in four orders: by use, by share of the largest flow, and large or small ones first.
+    has (flow cover). A transfer j that is not in S may be added with its flow less (max(m_j, max of S) - t) times its
+    use (extended). Sets are tried in four orders: by use, by share of the largest flow, and large or small ones first.
 
     References
     ----------

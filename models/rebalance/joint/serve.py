@@ -178,18 +178,19 @@ def _sized(desk: ServedDesk, now: Now, i: int, r: int, base: float, most: float)
 
 
 @kernel
-def _single(desk: ServedDesk, now: Now, i: int, base: float) -> tuple[float, int, float]:
-    """Best transfer that meets the rest of a need: price and loss, the transfer, its size; -1 where there is none."""
-    best, which, size, need, t = np.inf, -1, 0.0, desk.need[i], now.turn[0]
+def _single(desk: ServedDesk, now: Now, i: int, base: float, below: float) -> tuple[float, int, float]:
+    """Best transfer that meets the rest of a need: price and loss, the transfer, its size; -1 where none is below."""
+    best, which, size, need, t = below, -1, 0.0, desk.need[i], now.turn[0]
     for r in desk.order[t, desk.first[i] : desk.first[i + 1]]:
         if base == 0 and desk.alone[t, r] >= best:
             break
-        most, worth = _room(desk, now, r), desk.sizes[r, _VALUE]
-        if most * worth + base < need * (1 - _SAME):
+        worth = desk.sizes[r, _VALUE]
+        if base > 0 and _price(desk, now, r, max(need - base, 0.0) / worth) >= best:
             continue
+        most = _room(desk, now, r)
         if base == 0 and desk.size[t, r] <= most:
             return desk.alone[t, r], r, desk.size[t, r]
-        if _price(desk, now, r, max(need - base, 0.0) / worth) < best:
+        if most * worth + base >= need * (1 - _SAME):
             cost, units = _sized(desk, now, i, r, base, most)
             if cost < best:
                 best, which, size = cost, r, units
@@ -223,9 +224,9 @@ def _double(desk: ServedDesk, now: Now, i: int, base: float, best: float) -> tup
         if price + _floor(desk, now, i, need - base - worth) >= best:
             continue
         take(desk, now, r, most)
-        cost = _single(desk, now, i, base + worth)[0]
+        cost, other, _ = _single(desk, now, i, base + worth, best - price)
         take(desk, now, r, -most)
-        if price + cost < best:
+        if other >= 0 and price + cost < best:
             best, before = price + cost, r
     return best, before, fill
 
@@ -250,7 +251,7 @@ def serve(desk: ServedDesk, now: Now, i: int) -> bool:
     """
     base, spent = 0.0, 0.0
     for _ in range(_LONGEST):
-        best, which, size = _single(desk, now, i, base)
+        best, which, size = _single(desk, now, i, base, np.inf)
         _, before, fill = _double(desk, now, i, base, best)
         if which >= 0 and before < 0:
             spent += take(desk, now, which, size)
