@@ -1,9 +1,9 @@
 """A bound by columns: each account is served by a mixture of whole ways, and inventories hold on the average.
 
 The relaxation of `relaxation.py` mixes parts of transfers. Here the ways of one account are priced as wholes, with
-their fixed costs, steps and the curve of its loss; only what accounts share is relaxed, and sharpened by flow covers. The
-inventories are priced by a programme over the ways known so far; the cheapest ways at those prices give a lower bound
-(Lagrange) and are added, until both meet.
+their fixed costs, steps and the curve of its loss. Only what accounts share is relaxed, and sharpened by flow covers.
+The inventories are priced by a programme over the ways known so far; the cheapest ways at those prices give a lower
+bound (Lagrange) and are added, until both meet.
 
 References
 ----------

@@ -24,7 +24,7 @@ from models.rebalance.joint.plan import DeskPlan, FrontPoint
 from models.rebalance.joint.pockets import named
 from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.risk import risk_of, tail_of, with_risk
-from models.rebalance.joint.solve import Solution, solve
+from models.rebalance.joint.solve import Solution, prepare, solve
 from models.rebalance.joint.survey import LEAST_QUALITY, RESOLVED, giving_pockets, needy_pockets, qualities, standing
 from models.rebalance.joint.tails import Scenarios, Tail
 from models.rebalance.joint.telling import tell, tell_nothing
@@ -175,8 +175,10 @@ class DeskRun:
         return len(worse_in_scenarios([self.accounts[row]], [changed], index, self.evaluate, factors)) > 0
 
     def _transfers(self, time_limit: float, gap: float) -> DeskPlan:
-        end = time.monotonic() + time_limit
         course, gap = Course(np.ones(len(self.worth.pockets)), self.weak | self.late), _AHEAD * gap
+        if time_limit > 0:
+            prepare(self.problem(course))
+        end = time.monotonic() + time_limit
         found = self._solve(self.problem(course), end, time_limit, gap)
         short = found.short > 0
         if short.any() and self._open_late(course, short):

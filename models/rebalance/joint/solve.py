@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from models.rebalance.joint.columns import bound_by_columns
+from models.rebalance.joint.compiled import compiled
 from models.rebalance.joint.exchange import exchanged, exchanges
 from models.rebalance.joint.greedy import greedy
 from models.rebalance.joint.problem import DeskProblem, score
@@ -19,7 +20,7 @@ from models.rebalance.joint.relaxation import penalties, pool_prices, solve_line
 from models.rebalance.joint.rounding import reserve, rounded, settled, tightened
 from models.typing import BoolArray, FloatArray
 
-__all__ = ["Solution", "solve", "solve_plainly"]
+__all__ = ["Solution", "prepare", "solve", "solve_plainly"]
 
 Method = Literal["nothing", "milp", "exchange", "greedy"]
 _FEWEST = (2, 8)
@@ -114,6 +115,8 @@ def solve(
     accounts share inventories and caps alone are bounded by columns and planned by exchanges; the solver is asked only
     where these meet not every need.
     """
+    if time_limit > 0:
+        prepare(problem)
     end = clock() + time_limit
     rows = np.flatnonzero(tightened(problem).arcs.most > 0)
     if not len(rows):
@@ -123,6 +126,18 @@ def solve(
     amount = np.zeros(len(problem.arcs))
     amount[rows] = found.amount
     return replace(found, amount=amount, shadow=_shadow(problem, amount) if shadow and time_limit > 0 else {})
+
+
+def prepare(problem: DeskProblem) -> None:
+    """Compile what a problem asks for, so that no time limit pays for it.
+
+    Parameters
+    ----------
+    problem : DeskProblem
+        The problem.
+    """
+    if len(problem.arcs) > MANY and exchanges(problem):
+        compiled()
 
 
 def solve_plainly(problem: DeskProblem, time_limit: float, gap: float) -> Solution:
