@@ -26,6 +26,10 @@ Method = Literal["nothing", "milp", "exchange", "greedy"]
 _FEWEST = (2, 8)
 _OPTIMAL, _STOPPED, _INFEASIBLE = 0, 1, 2
 _TIGHT = 1e-7
+_VAST = 2 * MANY
+"""Above so many transfers exchanges have all of the time; below, the solver brings more than the rest of it."""
+_EXCHANGING = 0.4
+"""Share of the time that may go to exchanges where the solver follows."""
 _BOUNDING = 0.25
 """Share of the time that may go to the bound by columns."""
 _SERVING = 0.2
@@ -112,8 +116,8 @@ def solve(
     The relaxation spreads the fixed cost of a transfer over what its account needs (rows of cover). Its dual prices
     bound what using each transfer would add at least: those that cannot be part of a plan better than the best known
     are left out, which loses nothing; others are left out for a time and counted in the bound. Large desks whose
-    accounts share inventories and caps alone are bounded by columns and planned by exchanges; the solver is asked only
-    where these meet not every need.
+    accounts share inventories and caps alone are bounded by columns and planned by exchanges; of more than 800
+    transfers the solver is asked only where these do not meet every need.
     """
     if time_limit > 0:
         prepare(problem)
@@ -222,20 +226,21 @@ def _solve_needs(problem: DeskProblem, end: float, gap: float, clock: Callable[[
         return None
     lowest, penalty = lower.fun + relaxed.constant, penalties(problem, relaxed, lower)
     best, price = _Best(problem, gap, lowest), pool_prices(problem, relaxed, lower)
-    if len(problem.arcs) > MANY and exchanges(problem):
-        price = _exchange(problem, best, price, end, clock)
-        if best.amount is not None:
-            best.timed_out = not best.good_enough
-            found = _scored(problem, best.amount, min(best.bound, best.cost), best.method, best.timed_out)
-            return replace(found, price=price)
-    best.offer(rounded(problem, relaxed.amounts(lower.x, problem)), "milp")
-    best.offer(greedy(problem, price, quick=True), "greedy")
-    solved = _polish(problem, best, penalty, lowest, end, clock)
-    if best.amount is not None and not best.good_enough and not solved:
-        _search_around(problem, best, penalty, end, clock)
+    exchanging, vast = len(problem.arcs) > MANY and exchanges(problem), len(problem.arcs) > _VAST
+    if exchanging:
+        now = clock()
+        price = _exchange(problem, best, price, end if vast else now + _EXCHANGING * (end - now), clock)
+        best.timed_out = vast and not best.good_enough
+    if best.amount is None or not (best.good_enough or (exchanging and vast)):
+        best.offer(rounded(problem, relaxed.amounts(lower.x, problem)), "milp")
+        best.offer(greedy(problem, price, quick=True), "greedy")
+        solved = _polish(problem, best, penalty, lowest, end, clock)
+        if best.amount is not None and not best.good_enough and not solved:
+            _search_around(problem, best, penalty, end, clock)
     if best.amount is None:
         return None
-    return _scored(problem, best.amount, min(best.bound, best.cost), best.method, best.timed_out)
+    found = _scored(problem, best.amount, min(best.bound, best.cost), best.method, best.timed_out)
+    return replace(found, price=price if exchanging else None)
 
 
 def _exchange(
