@@ -58,7 +58,8 @@ def bound_by_columns(
     Returns
     -------
     bound : float
-        No amounts that keep every limit and meet every need cost less, dollars.
+        No amounts that keep every limit and meet every need cost less, dollars; -inf where no transfers of an account
+        meet its need, whatever the others do.
     price : ndarray, shape (K,)
         Dollars of one unit of each pool where that bound was found.
     """
@@ -96,7 +97,7 @@ class _Master:
         cost, *way = self.ways.cheapest(use, cover, beyond)
         most = np.array([one.most for one in self.covers])
         bound = float(cost.sum() - price @ self.problem.pools.free - weight @ most)
-        if bound > self.bound:
+        if self.bound < bound < np.inf:
             self.bound, self.price, self.weight = bound, price, weight
         return self._add(*way)
 

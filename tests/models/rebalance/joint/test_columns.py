@@ -86,6 +86,11 @@ def test_flow_covers_raise_the_bound_where_an_inventory_serves_one_account_and_a
     assert bound(desk) == pytest.approx(used * 1.0 + (3.0 - served) * 5.0, rel=1e-5)
 
 
+def test_a_need_that_nothing_meets_is_no_bound() -> None:
+    desk = accounts(need=[60.0, 60.0], free=[1_000.0, 1_000.0], fixed=[1.0, 5.0])
+    assert bound(desk.with_need(np.array([60.0, 500.0]))) == -np.inf
+
+
 def test_flow_covers_hold_of_every_plan_and_cut_off_what_is_shared_in_fractions() -> None:
     desk = accounts(need=[60.0, 60.0, 60.0], free=[100.0, 1_000.0], fixed=[1.0, 5.0])
     shared = np.array([60.0, 0.0, 40.0, 20.0, 0.0, 60.0])  # by account, the cheap pool first
