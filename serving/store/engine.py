@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -113,7 +116,7 @@ def make_engine(url: URL, pool: int = 8, wait_seconds: float = 10.0) -> Engine:
     }
     if url.drivername.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": wait_seconds, "check_same_thread": False}, **common)
-        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "connect", _set_up_sqlite(wait_seconds))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     wait_ms = max(1, round(wait_seconds * 1000))
@@ -125,6 +128,7 @@ def make_engine(url: URL, pool: int = 8, wait_seconds: float = 10.0) -> Engine:
         raise InputError("database", shown(url), "the extra 'postgres': pip install 'margincast[postgres]'") from None
 
 
+_PAUSE_SECONDS: Final = 0.01
 _CACHE: Final = ("cache_size", "-512")  # KiB of pages in each connection; the system keeps the file itself
 
 
@@ -132,13 +136,30 @@ def _to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver shall not begin on its own; `_begin_sqlite` does
-    cursor = connection.cursor()
-    for name, value in (("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON"), _CACHE):
-        cursor.execute(f"PRAGMA {name}={value}")
-    cursor.execute(f"PRAGMA journal_size_limit={64 * 2**20}")
-    cursor.close()
+def _set_up_sqlite(wait_seconds: float) -> Callable[[Any, Any], None]:
+    def set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver shall not begin on its own; `_begin_sqlite` does
+        cursor = connection.cursor()
+        _write_ahead(cursor, time.monotonic() + wait_seconds)
+        for name, value in (("synchronous", "FULL"), ("foreign_keys", "ON"), _CACHE):
+            cursor.execute(f"PRAGMA {name}={value}")
+        cursor.execute(f"PRAGMA journal_size_limit={64 * 2**20}")
+        cursor.close()
+
+    return set_up
+
+
+def _write_ahead(cursor: Any, until: float) -> None:
+    """Turn on WAL; SQLite does not wait by itself where another connection has just begun to write a new file."""
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
