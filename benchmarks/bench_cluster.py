@@ -2,8 +2,8 @@
 
 A market is simulated, a quick model trained, and accounts are written. Then both commands run in turns: in one process,
 on one worker, and on two (``--workers``). Processor seconds are those of the command and all that it started; the start
-of the workers is part of every time. What two workers wrote must be what one process wrote, to the byte: a dataset is a
-folder of parts. The load of the machine is printed, since it is seldom alone.
+of the workers is part of every time. What two workers wrote must be what one process wrote, to the byte: folders of
+parts. The load of the machine is printed, since it is seldom alone.
 
 Run ``python -m benchmarks.bench_cluster [--accounts N --predicted N --rounds N]``; the gate of the project is 4 million
 rows each (``--accounts 500000 --predicted 1000000``) with ``--gate``: two workers at least 1.6 times as fast as one,
@@ -84,14 +84,13 @@ def _warm_up(root: Path, built: tuple[str, ...], told: tuple[str, ...]) -> None:
     with (root / "accounts.jsonl").open() as lines:
         (root / "few.jsonl").write_text("".join(islice(lines, 50)))
     _run((*built, "--per-instant", "1", "--out", str(root / "warm")))
-    _run((told[0], str(root / "few.jsonl"), *told[2:], "--out", str(root / "warm.parquet")))
+    _run((told[0], str(root / "few.jsonl"), *told[2:], "--out", str(root / "warm-calls")))
 
 
 def _runs(command: tuple[str, ...], root: Path, rounds: int) -> tuple[dict[str, list[Cost]], int, int]:
     """Costs by way, rows and bytes on disk."""
     seen: dict[str, list[Cost]] = {way: [] for way in WAYS}
-    suffix = "" if command[0] == "dataset" else ".parquet"
-    outs = [root / f"{command[0]}-{i}{suffix}" for i in range(len(WAYS))]
+    outs = [root / f"{command[0]}-{i}" for i in range(len(WAYS))]
     for _ in range(rounds):
         for (way, options), out in zip(WAYS.items(), outs, strict=True):
             seen[way].append(_run((*command, "--out", str(out), *options)))
@@ -108,7 +107,7 @@ def _runs(command: tuple[str, ...], root: Path, rounds: int) -> tuple[dict[str, 
 
 
 def _files(out: Path) -> dict[str, Path]:
-    return {path.name: path for path in sorted(out.iterdir())} if out.is_dir() else {"": out}
+    return {path.name: path for path in sorted(out.iterdir())}
 
 
 def _writer(folder: Path) -> None:

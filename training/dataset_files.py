@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import numpy as np
 
 from models.errors import InputError
 from models.typing import HORIZONS
 from training.dataset import PER_HORIZON, PER_PAIR, Dataset, concatenate, join_fingerprints
-from training.folders import replace_folder
 
-__all__ = ["CONTENTS", "Part", "encode_part", "is_parts", "read_dataset", "write_dataset", "write_parts"]
+__all__ = ["Part", "encode_part", "read_dataset", "write_dataset", "write_parts"]
 
-CONTENTS: Final = "_dataset.json"
-"""Written last into a folder of parts; readers of parquet folders pass over names with an underscore."""
 _PIECES: Final = "at least one piece (is any account inside the market's period?)"
 
 
@@ -60,37 +54,6 @@ class _Tally:
         self.rows += rows
         self.prints.append(fingerprint)
         self.counts = {k: self.counts.get(k, 0) + counts.get(k, 0) for k in sorted({*self.counts, *counts})}
-
-
-def is_parts(path: str | Path) -> bool:
-    """Whether a name stands for a folder of parts: it has no suffix.
-
-    Parameters
-    ----------
-    path : str or Path
-        Where a training set is to be written.
-
-    Returns
-    -------
-    bool
-        False for a parquet file.
-
-    Raises
-    ------
-    InputError
-        If it has another suffix than ``.parquet``.
-
-    Examples
-    --------
-    >>> is_parts("train.parquet"), is_parts("train")
-    (False, True)
-    """
-    suffix = Path(path).suffix
-    if suffix not in ("", ".parquet"):
-        raise InputError(
-            "--out", str(path), "a name that ends in .parquet, or one without a suffix for a folder of parts"
-        )
-    return not suffix
 
 
 def encode_part(piece: Dataset) -> Part:
@@ -134,35 +97,17 @@ def write_parts(parts: Iterable[Part], folder: str | Path) -> int:
     InputError
         If something else stands there, or there is no part.
     """
-    target = Path(folder)
-    if target.exists() and not (target / CONTENTS).is_file() and (target.is_file() or any(target.iterdir())):
-        raise InputError("--out", str(folder), "a new folder, or one that holds a training set")
+    from features.sources.parts import PartsWriter
+
     tally = _Tally(0, [], {})
-    names: list[str] = []
-    with _fresh_folder(target) as fresh:
+    with PartsWriter(folder) as written:
         for part in parts:
-            names.append(f"part-{len(names):05d}.parquet")
-            (fresh / names[-1]).write_bytes(part.content)
+            written.write(part.content, part.rows)
             tally.add(part.rows, part.fingerprint, part.counts)
-        if not names:
+        if not tally.prints:
             raise InputError("pieces", 0, _PIECES)
-        said = {
-            "parts": names, "rows": tally.rows, "fingerprint": join_fingerprints(tally.prints), "counts": tally.counts
-        }  # fmt: skip
-        (fresh / CONTENTS).write_text(json.dumps(said, indent=1) + "\n")
+        written.about = {"fingerprint": join_fingerprints(tally.prints), "counts": tally.counts}
     return tally.rows
-
-
-@contextmanager
-def _fresh_folder(target: Path) -> Iterator[Path]:
-    """A folder beside another, that takes its place only if the block ends well."""
-    fresh = target.with_name(f".{target.name}.{uuid4().hex}.part")
-    fresh.mkdir(parents=True)
-    try:
-        yield fresh
-        replace_folder(fresh, target, move=True)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def write_dataset(pieces: Iterable[Dataset], path: str | Path) -> int:
@@ -235,17 +180,11 @@ def read_dataset(path: str | Path) -> Dataset:
 
 
 def _read_parts(root: Path) -> Dataset:
-    contents = root / CONTENTS
-    if not contents.is_file():
-        raise InputError("dataset", str(root), f"a folder written by `margincast dataset`, with {CONTENTS}")
-    said = json.loads(contents.read_text())
-    missing = [name for name in said["parts"] if not (root / name).is_file()]
-    if missing:
-        raise InputError(
-            "dataset", str(root / missing[0]), "every part that the folder was written with; build it again"
-        )
-    pieces = [piece for name in said["parts"] for piece in _read_file(root / name)[0]]
-    return _told(concatenate(pieces), said["counts"], said["fingerprint"])
+    from features.sources.parts import read_contents
+
+    files, said = read_contents(root)
+    pieces = [piece for file in files for piece in _read_file(file)[0]]
+    return _told(concatenate(pieces), said.get("counts", {}), said.get("fingerprint", ""))
 
 
 def _read_file(path: Path) -> tuple[list[Dataset], dict[str, str]]:

@@ -57,11 +57,14 @@ class Answer:
         Accounts that were answered.
     failures : sequence of Failure
         Those that were not.
+    encoded : tuple of (bytes, int), optional
+        The columns as a parquet file, and its rows, where whoever answered encoded them; then there are no columns.
     """
 
     columns: Columns
     accounts: int
     failures: Sequence[Failure]
+    encoded: tuple[bytes, int] | None = None
 
 
 @dataclass(slots=True)
@@ -140,18 +143,24 @@ def write_answers(
     typer.Exit
         With code 2 where no account could be answered.
     """
-    from features.sources.tables import TableWriter
+    from features.sources.parts import PartsWriter, encode_table, is_folder
+    from features.sources.tables import TABLE_SUFFIXES, TableWriter
 
+    writer: TableWriter | PartsWriter | None = None
+    if out is not None:
+        writer = PartsWriter(out) if is_folder(out, TABLE_SUFFIXES) else TableWriter(out)
     tally = _Tally()
 
     def failures() -> Iterator[Failure]:
         with progress() as bars:
             task = bars.add_task(title, total=None)
-            with TableWriter(out) if out is not None else nullcontext() as table:
+            with writer or nullcontext():
                 for done in answers:
                     tally.accounts += done.accounts
-                    if table is not None:
-                        table.write(done.columns)
+                    if isinstance(writer, PartsWriter):
+                        writer.write(*done.encoded or (encode_table(done.columns), _count(done.columns)))
+                    elif writer is not None:
+                        writer.write(done.columns)
                     else:
                         _keep(tally.rows, done.columns, None if as_json else SHOWN_ROWS)
                     bars.update(task, completed=tally.accounts + tally.failed)
@@ -229,8 +238,12 @@ def _plain(failure: Failure) -> dict[str, Any]:
     return {name: getattr(failure, name) for name in ("row", "account_id", "code", "field", "message")}
 
 
+def _count(columns: Columns) -> int:
+    return len(next(iter(columns.values()), ()))
+
+
 def _keep(rows: list[dict[str, Any]], columns: Columns, limit: int | None) -> None:
-    count = len(next(iter(columns.values()), ()))
+    count = _count(columns)
     room = count if limit is None else min(count, limit - len(rows))
     if room > 0:
         plain = {name: _list(values[:room]) for name, values in columns.items()}

@@ -48,7 +48,9 @@ At = Annotated[
     str | None,
     typer.Option("--at", "--as-of", help="Instant (UTC) to judge at; each account's own as_of where left out."),
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Result file: .parquet, .csv or .jsonl.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Result: a .parquet, .csv or .jsonl file, or a folder of parts.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Bar = Annotated[str, typer.Option("--bar", help="Length of the bars.")]
 Venue = Annotated[str, typer.Option("--venue", help="Venue folder of the market data.")]

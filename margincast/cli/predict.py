@@ -39,25 +39,28 @@ def predict(
     """P(call), P(liquidation), the prior, size and time of a call, one row for each account and horizon.
 
     Accounts stream through in chunks, so memory does not grow with their number. Accounts that cannot be answered are
-    listed in a file beside --out, by line and reason. With --explain the columns explain_* add up from the logit of the
-    prior to that of P(call).
+    listed in a file beside --out, by line and reason. An --out without a suffix is a folder with a parquet file for
+    each chunk, which workers encode themselves. With --explain the columns explain_* add up from the logit of the prior
+    to that of P(call).
     """
+    from features.sources.parts import is_folder
+    from features.sources.tables import TABLE_SUFFIXES
     from margincast.cli.batch import run_batch, write_answers
     from margincast.cli.inputs import instant, open_model, read_books
-    from margincast.cli.predictions import Told, answers_of_workers, prediction_answers
+    from margincast.cli.predictions import Form, Told, answers_of_workers, prediction_answers
     from models.predictor.fallback import Fallback
 
+    form: Form = "plain" if out is None else "part" if is_folder(out, TABLE_SUFFIXES) else "arrow"
     when = instant("--at", at)
-    loaded = open_model(model, registry)
-    window = model_window(loaded, market, bar, venue, when)
-    told = Told(loaded, explain, Fallback(most_missing, most_stale))
     with open_workers(workers, scheduler) as crew:
+        loaded = open_model(model, registry)
+        window = model_window(loaded, market, bar, venue, when)
+        told = Told(loaded, explain, Fallback(most_missing, most_stale))
         if crew is None:
             chunks = read_books(accounts, window, when)
             run_batch("Predictions", chunks, prediction_answers(told), out, as_json, threads=threads)
         else:
-            seen = answers_of_workers(accounts, window, when, told, crew, encode=out is not None)
-            write_answers("Predictions", seen, out, as_json)
+            write_answers("Predictions", answers_of_workers(accounts, window, when, told, crew, form), out, as_json)
 
 
 def model_window(model: LoadedModel, root: Path, bar: str, venue: str, end: int | None) -> MarketWindow:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from features.answer import BIT, flag_names, source_of
 from features.build import FEATURE_NAMES
 from features.forecast import forecast
+from features.sources.parts import encode_table
 from features.sources.tables import as_arrow
 from margincast.cli.batch import Answer, stamps
 from margincast.cli.inputs import CHUNK, Chunk, book_of, read_chunks
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from serving.model_source import Model
     from training.workers import Workers
 
-__all__ = ["Told", "answers_of_workers", "explained", "prediction_answers"]
+__all__ = ["Form", "Told", "answers_of_workers", "explained", "prediction_answers"]
 
 _WIDTH = len(HORIZONS)
+Form = Literal["plain", "arrow", "part"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +127,7 @@ def prediction_answers(told: Told) -> Callable[[Chunk], Answer]:
 
 
 def answers_of_workers(
-    path: Path, window: MarketWindow, at: int | None, told: Told, workers: Workers, encode: bool
+    path: Path, window: MarketWindow, at: int | None, told: Told, workers: Workers, form: Form
 ) -> Iterator[Answer]:
     """Answer the accounts of a file on workers, chunk by chunk; they get columns and make the books themselves.
 
@@ -141,8 +143,8 @@ def answers_of_workers(
         How to answer.
     workers : Workers
         Who answers.
-    encode : bool
-        Whether the columns come back as Arrow arrays, for a file.
+    form : {"plain", "arrow", "part"}
+        As what answers come back: columns, columns of Arrow for a file, or a parquet file for a folder of parts.
 
     Returns
     -------
@@ -157,15 +159,18 @@ def answers_of_workers(
             own = window.panel_for(part)
             if own is not panel:
                 panel, shared = own, workers.share((told, own, told.prior(own)))
-            yield shared, part, now, encode
+            yield shared, part, now, form
 
     return workers.map(_answer_part, items())
 
 
-def _answer_part(shared: tuple[Told, MarketPanel, PriorModel], part: AccountChunk, now: int, encode: bool) -> Answer:
+def _answer_part(shared: tuple[Told, MarketPanel, PriorModel], part: AccountChunk, now: int, form: Form) -> Answer:
     told, panel, prior = shared
     found = told.answer(book_of(part, panel, now), prior)
-    if not encode:
+    if form == "part":
+        rows = found.accounts * _WIDTH
+        return Answer({}, found.accounts, found.failures, (encode_table(found.columns), rows))
+    if form == "plain":
         return found
     return Answer({name: as_arrow(values) for name, values in found.columns.items()}, found.accounts, found.failures)
 

@@ -79,8 +79,8 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Make the model that the champion replaced the champion again."""
+    from features.sources.folders import replace_folder
     from margincast.cli.inputs import open_registry
-    from training.folders import replace_folder
 
     home = open_registry(registry)
     before, now = home.rollback()

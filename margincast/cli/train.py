@@ -58,6 +58,7 @@ def dataset(
     """
     from dataclasses import replace
 
+    from features.sources.parts import is_folder
     from margincast.cli.inputs import instant, open_market
     from margincast.cli.populations import own_population
     from margincast.cli.stages import stages
@@ -65,11 +66,11 @@ def dataset(
     from models.typing import DAY_NS
     from training.accounts import draw_accounts
     from training.build import PriorSchedule, build_dataset, build_parts
-    from training.dataset_files import is_parts, write_dataset, write_parts
+    from training.dataset_files import write_dataset, write_parts
     from training.settings import instants_between, stage
     from training.splits import PURGE_NS
 
-    as_parts = is_parts(out)
+    as_parts = is_folder(out, (".parquet",))
     panel = open_market(market, assets, bar, venue, instant("--from", start), instant("--to", until))
     settings = train_settings(ruleset, every, per_instant, seed, warmup_days)
     build = replace(settings.build, baselines=baselines)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -95,6 +96,22 @@ def test_predictions_of_workers_are_the_same_file(
     assert pq.ParquetFile(together).metadata.num_row_groups == 2
     failures = [path.with_name(f"{path.stem}.failures.jsonl") for path in (alone, together)]
     assert failures[0].read_bytes() == failures[1].read_bytes()
+
+
+def test_a_folder_of_predictions_is_the_same_whoever_answers_and_holds_what_a_file_holds(
+    run: Run, long_market: Path, tmp_path: Path, scheduler: str, accounts: Path
+) -> None:
+    for out, more in (("alone", ()), ("together", ("--scheduler", scheduler)), ("one.parquet", ())):
+        done = run("predict", accounts, "--market", long_market, "--model", "prior", "--out", tmp_path / out, *more)
+        assert done.exit_code == 0, (done.stderr, done.exception)
+        assert "line 11001 (bad)" in done.stderr
+    files = [sorted((tmp_path / out).iterdir()) for out in ("alone", "together")]
+    assert [path.name for path in files[0]] == ["_parts.json", "part-00000.parquet", "part-00001.parquet"]
+    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+    assert json.loads(files[0][0].read_text())["rows"] == 4 * 12_000
+    whole, one = pd.read_parquet(tmp_path / "together"), pd.read_parquet(tmp_path / "one.parquet")
+    pd.testing.assert_frame_equal(whole, one)
+    assert (tmp_path / "together.failures.jsonl").read_bytes() == (tmp_path / "one.failures.jsonl").read_bytes()
 
 
 def test_a_model_trained_by_workers_is_registered_and_answers_on_the_console_as_without(

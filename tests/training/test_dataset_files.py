@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.sources.parts import CONTENTS, is_folder
 from models.errors import InputError
 from models.typing import DAY_NS
 from training.dataset import Dataset, batches, concatenate
-from training.dataset_files import CONTENTS, Part, encode_part, is_parts, read_dataset, write_dataset, write_parts
+from training.dataset_files import Part, encode_part, read_dataset, write_dataset, write_parts
 
 
 def pairs(n: int) -> Dataset:
@@ -105,7 +106,7 @@ def test_a_build_that_breaks_leaves_what_was_there(tmp_path: Path, name: str) ->
 def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "thesis.txt").write_text("ten years")
-    with pytest.raises(InputError, match="a new folder, or one that holds a training set"):
+    with pytest.raises(InputError, match="a new folder, or one that holds parts"):
         write_parts(map(encode_part, pieces()), tmp_path / "set")
     assert (tmp_path / "set" / "thesis.txt").read_text() == "ten years"
     (tmp_path / "file").write_text("a file")
@@ -119,15 +120,15 @@ def test_an_unfinished_or_incomplete_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"part-00001\.parquet"):
         read_dataset(tmp_path / "set")
     (tmp_path / "set" / CONTENTS).unlink()
-    with pytest.raises(InputError, match="a folder written by `margincast dataset`"):
+    with pytest.raises(InputError, match="a folder of parts written by margincast"):
         read_dataset(tmp_path / "set")
 
 
 def test_another_suffix_is_refused() -> None:
-    assert is_parts("a/set")
-    assert not is_parts("a/set.parquet")
-    with pytest.raises(InputError, match=r"--out: expected a name that ends in \.parquet"):
-        is_parts("set.csv")
+    assert is_folder("a/set", (".parquet",))
+    assert not is_folder("a/set.parquet", (".parquet",))
+    with pytest.raises(InputError, match=r"--out: expected a name that ends in \.parquet, or one without a suffix"):
+        is_folder("set.csv", (".parquet",))
 
 
 def test_a_part_says_what_it_holds() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from features.market import market_features
+from features.sources.folders import folder_digest, replace_folder
 from models.errors import InputError, ModelError
 from models.market import MarketPanel
 from models.predictor.predictor import MarginCallPredictor
@@ -18,7 +19,6 @@ from models.typing import DAY_NS
 from training.build import MarketColumns
 from training.dataset import fingerprint
 from training.evaluate.report import plain
-from training.folders import folder_digest, replace_folder
 from training.pipeline import save_training, train_dataset
 from training.registry import RETRAIN, Registered, Registry
 from training.retrain.chunks import Chunks, months_between, panel_digest, rules_digest

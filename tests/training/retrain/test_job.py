@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from features.market import market_features
+from features.sources.folders import folder_digest
 from models.errors import BusyError, ModelError
 from models.predictor import MarginCallPredictor
 from models.predictor.calibration import Calibration
 from models.typing import DAY_NS
 from tests.training.retrain.conftest import SETTINGS, fresh_work
-from training.folders import folder_digest
 from training.registry import Registry
 from training.retrain import Triggers, only_one, retrain
 from training.retrain.chunks import Chunks, months_between
