@@ -61,12 +61,8 @@ def main() -> None:
     _adopt_orphans()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_panel(simulate_market(ASSETS, days=DAYS, seed=1), root / "market")
-        panel = load_panel(root / "market")
-        settings = TrainSettings(every_minutes=660, per_instant=20, warmup_days=120, baselines=False)
-        save_training(train(panel, settings=settings), root / "model")
-        people = sample_population(panel, "binance-usdm", np.array([panel.end]), chosen.predicted, seed=3)
-        write_account_columns(root / "accounts.jsonl", people.accounts, people.positions, people.collateral)
+        prepare = f"from benchmarks.bench_cluster import prepare; prepare({str(root)!r}, {chosen.predicted})"
+        subprocess.run([sys.executable, "-c", prepare], check=True)  # the peak of a child's memory begins with ours
         each = -(-chosen.accounts * EVERY // ((DAYS - WARMUP - 3) * 1440))
         market = ("--market", str(root / "market"))
         built = ("dataset", *market, "--warmup-days", str(WARMUP), "--every", str(EVERY), "--per-instant", str(each))
@@ -77,6 +73,17 @@ def main() -> None:
         _writer(root / "dataset-0")
     if not _together(found) and chosen.gate:
         raise SystemExit("the gate is missed")
+
+
+def prepare(folder: str, predicted: int) -> None:
+    """Write market, model and accounts into a folder."""
+    root = Path(folder)
+    write_panel(simulate_market(ASSETS, days=DAYS, seed=1), root / "market")
+    panel = load_panel(root / "market")
+    settings = TrainSettings(every_minutes=660, per_instant=20, warmup_days=120, baselines=False)
+    save_training(train(panel, settings=settings), root / "model")
+    people = sample_population(panel, "binance-usdm", np.array([panel.end]), predicted, seed=3)
+    write_account_columns(root / "accounts.jsonl", people.accounts, people.positions, people.collateral)
 
 
 def _warm_up(root: Path, built: tuple[str, ...], told: tuple[str, ...]) -> None:
