@@ -49,7 +49,7 @@ At = Annotated[
     typer.Option("--at", "--as-of", help="Instant (UTC) to judge at; each account's own as_of where left out."),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Result: a .parquet, .csv or .jsonl file, or a folder of parts.")
+    Path | None, typer.Option("--out", help="Result file: .parquet, .csv or .jsonl; of a batch also a folder of parts.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Bar = Annotated[str, typer.Option("--bar", help="Length of the bars.")]

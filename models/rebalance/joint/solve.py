@@ -18,6 +18,7 @@ from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.program import MANY, Program, build_program
 from models.rebalance.joint.relaxation import penalties, pool_prices, solve_linear
 from models.rebalance.joint.rounding import reserve, rounded, settled, tightened
+from models.rebalance.joint.shadow import shadow_prices
 from models.typing import BoolArray, FloatArray
 
 __all__ = ["Solution", "prepare", "solve", "solve_plainly"]
@@ -129,7 +130,7 @@ def solve(
     found = _solved(part, end, gap, clock) if time_limit > 0 else _scored(part, greedy(part), -np.inf, "greedy")
     amount = np.zeros(len(problem.arcs))
     amount[rows] = found.amount
-    return replace(found, amount=amount, shadow=_shadow(problem, amount) if shadow and time_limit > 0 else {})
+    return replace(found, amount=amount, shadow=shadow_prices(problem, amount) if shadow and time_limit > 0 else {})
 
 
 def prepare(problem: DeskProblem) -> None:
@@ -379,26 +380,3 @@ def _least_short(problem: DeskProblem, end: float, clock: Callable[[], float]) -
         seen = score(part, rounded(part, program.amounts(found.x, part)))
         known = seen.short if not seen.broken and seen.short.sum() <= known.sum() else known
     return known * (1 + 1e-7)
-
-
-def _shadow(problem: DeskProblem, amount: FloatArray) -> dict[str, float]:
-    """Prices of the limits with the choice of transfers held: dollars that one more unit of each would save."""
-    used = np.flatnonzero(amount > 0)
-    if not len(used):
-        return {}
-    held = problem.with_arcs(used)
-    least = np.minimum(held.arcs.least, held.arcs.most)
-    arcs = replace(held.arcs, fixed=np.zeros(len(used)), step=np.zeros(len(used)))
-    program = build_program(replace(held, arcs=arcs, max_moves=None, max_moves_per_account=None), whole=False)
-    single = np.bincount(arcs.piece_arc) == 1
-    first = np.searchsorted(arcs.piece_arc, np.arange(len(arcs)))
-    program.low[first[single]] = least[single]
-    found = solve_linear(program)
-    if found is None:
-        return {}
-    at = program.first
-    names = [("pool", problem.pools.name), ("slot", problem.slots.name), ("share", problem.slots.name)]
-    prices = {f"{name}: {one}": -found.row_dual[at[name] + i] for name, all_ in names for i, one in enumerate(all_)}
-    prices |= {f"need: {one}": found.row_dual[at["need"] + i] for i, one in enumerate(problem.accounts)}
-    prices["max_run_value"] = -found.row_dual[at["run"]]
-    return {name: float(price) for name, price in prices.items() if price > 1e-9}
