@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from models.account import Account
 from models.instrument import is_stable
 from models.margin.csa.timetable import call_due
+from models.rebalance.instruction import Instruction, key_of
 from models.rebalance.joint.plan import DeskPlan, OwnStep, TradeStep, Transfer
 
 __all__ = ["Instruction", "instructions_of"]
 
 _ANNEX = "csa"
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One instruction, ready for an executor that the desk supplies.
-
-    Parameters
-    ----------
-    key : str
-        Idempotency key: the same transfer of the same plan has the same key, however often it is asked for.
-    channel : {"ccxt", "csa"}
-        Whether it is a call of a ccxt exchange, or a notice under a credit support annex.
-    method : str
-        ccxt unified method, or ``"deliver"`` or ``"demand_return"``.
-    arguments : dict
-        Its arguments by name.
-    hold : bool
-        Whether it waits: for approval, or because it is only to be readied.
-    reason : str
-        What it waits for, in a few words: approval, its time, the return; empty where it does not wait.
-    """
-
-    key: str
-    channel: Literal["ccxt", "csa"]
-    method: str
-    arguments: dict[str, Any]
-    hold: bool
-    reason: str
 
 
 def instructions_of(plan: DeskPlan, accounts: Sequence[Account], now: datetime) -> tuple[Instruction, ...]:
@@ -87,7 +59,7 @@ def _sent(transfer: Transfer, accounts: Mapping[str, Account], now: datetime) ->
     own = _instruction(transfer, accounts[transfer.account_id], now)
     amount = transfer.amount + transfer.fee
     if transfer.annual_rate is not None:
-        key = _key_of(now, "borrow", own.key)
+        key = key_of(now, "borrow", own.key)
         params = {"clientOrderId": key, "line": transfer.source}
         loan = {"code": transfer.asset, "amount": amount, "params": params}
         return [Instruction(key, "ccxt", "borrowCrossMargin", loan, own.hold, own.reason), own]
@@ -96,13 +68,13 @@ def _sent(transfer: Transfer, accounts: Mapping[str, Account], now: datetime) ->
         assert terms is not None
         due = call_due(now, terms.timetable).isoformat()
         demand = {"agreement": transfer.recalled_from, "asset": transfer.asset, "amount": amount, "due": due}
-        notice = Instruction(_key_of(now, "recall", own.key), "csa", "demand_return", demand, own.hold, own.reason)
+        notice = Instruction(key_of(now, "recall", own.key), "csa", "demand_return", demand, own.hold, own.reason)
         return [notice, replace(own, hold=True, reason=own.reason or "the return")]
     return [own]
 
 
 def _trade_instruction(step: TradeStep, now: datetime) -> Instruction:
-    key = _key_of(now, step.rule, step.account_id, step.asset, repr(step.amount))
+    key = key_of(now, step.rule, step.account_id, step.asset, repr(step.amount))
     params = {"clientOrderId": key, "account": step.account_id}
     reason = "approval" if step.needs_approval else ""
     if step.kind == "hedge":
@@ -137,13 +109,13 @@ def _instruction(transfer: Transfer, account: Account, now: datetime) -> Instruc
 
 def _own_instruction(step: OwnStep, account: Account, now: datetime) -> Instruction:
     if step.kind == "reduce":
-        key = _key_of(now, "reduce", step.symbol or "", step.account_id, step.asset, repr(step.amount))
+        key = key_of(now, "reduce", step.symbol or "", step.account_id, step.asset, repr(step.amount))
         quantity = next(p.quantity for p in account.positions if p.symbol == step.symbol)
         params = {"reduceOnly": True, "clientOrderId": key}
         side = "sell" if quantity > 0 else "buy"
         order = {"symbol": step.symbol, "type": "market", "side": side, "amount": step.amount, "params": params}
         return Instruction(key, "ccxt", "createOrder", order, False, "")
-    key = _key_of(now, step.route or "", step.account_id, step.to or "", step.asset, repr(step.amount))
+    key = key_of(now, step.route or "", step.account_id, step.to or "", step.asset, repr(step.amount))
     if account.ruleset == _ANNEX and account.csa is not None:
         due = call_due(now, account.csa.timetable).isoformat()
         demand = {"agreement": account.account_id, "asset": step.asset, "amount": step.amount, "due": due}
@@ -156,8 +128,4 @@ def _own_instruction(step: OwnStep, account: Account, now: datetime) -> Instruct
 def _key(transfer: Transfer, now: datetime) -> str:
     """The same for the same transfer at the same instant, and for no other."""
     way = transfer.route, transfer.source, transfer.account_id
-    return _key_of(now, *way, transfer.asset, repr(transfer.amount))
-
-
-def _key_of(now: datetime, *parts: str) -> str:
-    return hashlib.sha256("\x1f".join((now.isoformat(), *parts)).encode()).hexdigest()[:32]
+    return key_of(now, *way, transfer.asset, repr(transfer.amount))
