@@ -57,7 +57,8 @@ def recommend(
 ) -> None:  # fmt: skip
     """The smallest top-up, swap, hedge or reduction that brings P(call) under the target, each enough by itself.
 
-    Found by the full predictor, re-priced by the engine. For accounts under the target: what may be released.
+    Found by the full predictor, re-priced by the engine. For accounts under the target: what may be released, and under
+    an agreement what may be exchanged for collateral that is cheaper to post.
     With --desk: what to send from where to whom, for all accounts together, at the lowest cost; with --worth, what
     saves more than it costs on inventories that may be too small for all, and cannot wait.
     """
@@ -145,6 +146,7 @@ _COLUMNS: dict[str, type] = {
     "value_usd": float,
     "proceeds": float,
     "cost": float,
+    "saves": float,
     "haircut": float,
     "last_safe_minute": float,
     "state_before": str,
@@ -183,6 +185,7 @@ def _rows(result: Recommendation) -> Iterator[dict[str, Any]]:
             "value_usd": action.value_usd,
             "proceeds": action.proceeds,
             "cost": plan.cost,
+            "saves": _number(None if plan.substitution is None else plan.substitution.saves),
             "haircut": action.haircut,
             "last_safe_minute": _number(plan.last_safe_minute),
             "state_after": plan.levels_after.state,

@@ -11,9 +11,10 @@ in the amounts of the agreement.
 from models.rebalance.hours import Hours
 from models.rebalance.limits import CollateralLine, Eligibility, RiskLimits
 from models.rebalance.places import Place, Route
-from models.rebalance.plan import Action, Levels, Plan, Recommendation, Unreachable, last_safe_minute
+from models.rebalance.plan import Action, Levels, Plan, Recommendation, Substituted, Unreachable, last_safe_minute
 from models.rebalance.policy import AssetRule, Policy, SymbolRule, policy_from_mapping, policy_schema
 from models.rebalance.recommend import recommend
+from models.rebalance.substitution import Substitution
 from models.rebalance.target import Target, parse_target
 from models.rebalance.trades import Hedge, Swap
 
@@ -31,6 +32,8 @@ __all__ = [
     "Recommendation",
     "RiskLimits",
     "Route",
+    "Substituted",
+    "Substitution",
     "Swap",
     "SymbolRule",
     "Target",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -18,11 +19,12 @@ from models.rebalance.effects import apply_move, proceeds
 from models.rebalance.evaluate import Evaluation, Evaluator
 from models.rebalance.moves import TRADES, Move, round_amount
 from models.rebalance.options import haircut_of, releasing_moves, saving_moves
-from models.rebalance.plan import Action, Kind, Plan, Recommendation, Unreachable, last_safe_minute
+from models.rebalance.plan import Action, Kind, Plan, Recommendation, Status, Unreachable, last_safe_minute
 from models.rebalance.policy import Policy
 from models.rebalance.quotes import Quotes
 from models.rebalance.scenarios import assets_of, scenario_factors, worse_in_scenarios
 from models.rebalance.search import Found, Search, search_amounts
+from models.rebalance.substituting.plans import substitutions
 from models.rebalance.target import Target
 from models.rebalance.trading import trading_moves
 from models.rebalance.weights import Weights
@@ -60,6 +62,8 @@ class Desk:
         What may be done.
     kinds : frozenset of str, optional
         Kinds of actions that are looked for; all where None.
+    now : datetime, optional
+        When notices under an agreement would be given; the instant of each account where None.
     """
 
     def __init__(
@@ -69,9 +73,11 @@ class Desk:
         target: Target,
         policy: Policy,
         kinds: frozenset[Kind] | None = None,
+        now: datetime | None = None,
     ) -> None:
         self.accounts = accounts
         self.kinds = kinds
+        self.now = now
         self.evaluate = evaluate
         self.target = target
         self.policy = policy
@@ -113,8 +119,19 @@ class Desk:
             missed.setdefault(item.owner, []).append(
                 Unreachable(item.move.kind, item.move.asset, item.move.symbol, p, 0.0, item.reason)
             )
+        self._substitute(plans, missed)
         good = np.flatnonzero(self.before.good)
         return [self._answer(int(i), plans.get(int(i), []), missed.get(int(i), [])) for i in good], self.failures()
+
+    def _substitute(self, plans: dict[int, list[Plan]], missed: dict[int, list[Unreachable]]) -> None:
+        """Add what accounts under the target may exchange under their agreements."""
+        if not self.policy.substitutions or not (self.kinds is None or "substitute" in self.kinds):
+            return
+        found = substitutions(self)
+        for i, more in found.plans.items():
+            plans.setdefault(i, []).extend(more)
+        for i, lost in found.unreachable.items():
+            missed.setdefault(i, []).extend(lost)
 
     def _searches(self) -> tuple[list[Search], list[_Refused]]:
         searches: list[Search] = []
@@ -226,13 +243,13 @@ class Desk:
         return Unreachable(search.move.kind, search.move.asset, search.move.symbol, best, amount, sentence)
 
     def _answer(self, i: int, plans: list[Plan], missed: list[Unreachable]) -> Recommendation:
-        plans = sorted(_distinct(plans), key=lambda plan: (plan.cost, plan.actions[0].haircut, plan.actions[0].value))
+        plans = sorted(_distinct(plans), key=_order)
         over = self.over(i)
         return Recommendation(
             account_id=self.accounts[i].account_id,
             currency=self.accounts[i].currency,
             target=self.target,
-            status=("act" if plans else "cannot_reach") if over else ("release" if plans else "ok"),
+            status=_status(over, plans),
             p_before=self.before.probabilities(i),
             levels_before=self.before.levels(i),
             last_safe_minute=self._last_safe(i),
@@ -266,6 +283,18 @@ class Desk:
 def _stress_words(search: Search, accounts: Sequence[Account]) -> str:
     name, move = accounts[search.owner].account_id, search.move
     return f"With this {move.kind} of {move.tag} {name} would be called in a price scenario in which it now is not."
+
+
+def _order(plan: Plan) -> tuple[float, ...]:
+    """Cheapest first; then substitutions, by what they save."""
+    first, done = plan.actions[0], plan.substitution
+    return (0.0, plan.cost, first.haircut, first.value) if done is None else (1.0, -done.saves)
+
+
+def _status(over: bool, plans: Sequence[Plan]) -> Status:
+    if over or not plans:
+        return ("act" if plans else "cannot_reach") if over else "ok"
+    return "substitute" if all(plan.substitution for plan in plans) else "release"
 
 
 def _distinct(plans: list[Plan]) -> list[Plan]:

@@ -10,7 +10,7 @@ from models.rebalance.balances import changed, held
 from models.rebalance.closing import Closing
 from models.rebalance.moves import Move, Trade
 
-__all__ = ["apply_move", "proceeds"]
+__all__ = ["apply_move", "delivered", "proceeds"]
 
 _SNAP = 1e-9
 
@@ -38,7 +38,8 @@ def apply_move(account: Account, move: Move, amount: float) -> Account:
     of an option. What that balance lacks, and may not owe, is paid in account currency. Under a credit support annex
     the parties settle outside of the posted collateral. Reducing an isolated position also sets free its margin in
     proportion, as the large venues do: its leverage stays the same, and only closing it removes its risk. A swap buys
-    what is left of its value after fee and slippage; a hedge opens at the present price, and pays both.
+    what is left of its value after fee and slippage; a hedge opens at the present price, and pays both. A substitution
+    is done when what is asked back has come back.
     """
     if move.kind == "reduce":
         return _reduce(account, move, amount)
@@ -46,6 +47,8 @@ def apply_move(account: Account, move: Move, amount: float) -> Account:
         return _swap(account, move, amount)
     if move.kind == "hedge":
         return _hedge(account, move, amount)
+    if move.kind == "substitute":
+        return changed(delivered(account, move, amount), move.asset, -amount, "supplied")
     if move.kind == "add_margin":
         position = account.positions[move.position]
         more = msgspec.structs.replace(position, isolated_margin=(position.isolated_margin or 0.0) + amount)
@@ -53,6 +56,27 @@ def apply_move(account: Account, move: Move, amount: float) -> Account:
     if move.kind == "release":
         return changed(account, move.asset, -amount, "supplied")
     return changed(account, move.asset, amount, "owed" if move.kind == "repay" else "net")
+
+
+def delivered(account: Account, move: Move, amount: float) -> Account:
+    """Give the account as it is when the substitute has arrived, and nothing has come back yet.
+
+    Parameters
+    ----------
+    account : Account
+        Before.
+    move : Move
+        A substitution.
+    amount : float
+        Units of what is asked back, >= 0.
+
+    Returns
+    -------
+    Account
+        With both.
+    """
+    assert move.substitute is not None
+    return changed(account, move.substitute.asset, move.substitute.needs(amount))
 
 
 def proceeds(account: Account, move: Move, amount: float) -> float:

@@ -12,13 +12,26 @@ from models.rebalance.closing import Closing, closing_of
 from models.rebalance.plan import Kind
 from models.rebalance.policy import AssetRule
 from models.rebalance.steps import Steps, slippage
+from models.rebalance.substituting.substitute import Substitute
 from models.rebalance.trades import Hedge, Swap
 from models.rebalance.weights import Weights
 
-__all__ = ["TRADES", "Move", "Trade", "hedge_move", "reduce_move", "round_amount", "swap_move", "transfer_move"]
+__all__ = [
+    "RETURNS",
+    "TRADES",
+    "Move",
+    "Trade",
+    "hedge_move",
+    "reduce_move",
+    "round_amount",
+    "swap_move",
+    "transfer_move",
+]
 
 TRADES: tuple[Kind, ...] = ("swap", "hedge")
 """Kinds of moves that trade inside an account."""
+RETURNS: tuple[Kind, ...] = ("release", "substitute")
+"""Kinds of moves whose amount comes back: as much as may be, rounded down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +77,11 @@ class Move:
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge"}
+    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge", "substitute"}
         The action.
     asset : str
-        What moves; for ``"reduce"`` and ``"hedge"`` what the position's quantity counts.
+        What moves; for ``"reduce"`` and ``"hedge"`` what the position's quantity counts; what is asked back, for
+        ``"substitute"``.
     position : int
         Index of the position in the account, -1 for the cross wallet.
     symbol : str or None
@@ -94,6 +108,8 @@ class Move:
         What closing one unit does, for ``"reduce"``.
     trade : Trade or None
         What is bought or opened, for ``"swap"`` and ``"hedge"``.
+    substitute : Substitute or None
+        What is delivered in its place, for ``"substitute"``.
     """
 
     kind: Kind
@@ -111,6 +127,7 @@ class Move:
     agreed: Grid | None = None
     closing: Closing | None = None
     trade: Trade | None = None
+    substitute: Substitute | None = None
 
     @property
     def tag(self) -> str:
@@ -124,7 +141,9 @@ class Move:
         return (own,) if self.agreed is None else (self.agreed, own)
 
     def fee(self, amount: float) -> float:
-        """Fee in account currency, with the slippage of a trade."""
+        """Fee in account currency, with the slippage of a trade; of an exchange, what the substitute's way costs."""
+        if self.substitute is not None:
+            return self.substitute.fee(amount)
         value = amount * self.price
         lost = 0.0 if self.trade is None else slippage(self.trade.impact, value * self.dollar) / self.dollar
         return self.flat_fee * self.price + self.fee_rate * value + lost
@@ -136,7 +155,7 @@ class Move:
 
 
 def round_amount(amount: float, move: Move) -> float:
-    """Round to the move's step: up for what is needed, down for a release.
+    """Round to the move's step: up for what is needed, down for what comes back.
 
     Parameters
     ----------
@@ -148,7 +167,7 @@ def round_amount(amount: float, move: Move) -> float:
     Returns
     -------
     float
-        A multiple of the step within [smallest, limit]; 0 where a release is below the smallest.
+        A multiple of the step within [smallest, limit]; 0 where what comes back is below the smallest.
 
     Examples
     --------
@@ -156,7 +175,9 @@ def round_amount(amount: float, move: Move) -> float:
     >>> round_amount(101.0, move), round_amount(3.0, move)
     (110.0, 50.0)
     """
-    if move.kind == "release":
+    if move.kind in RETURNS:
+        if move.substitute is not None and amount < move.limit:
+            amount = move.substitute.whole(amount)
         for grid in move.grids:
             amount = grid.down(amount)
         return amount

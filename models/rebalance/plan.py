@@ -7,13 +7,24 @@ from typing import Literal
 
 import numpy as np
 
+from models.rebalance.instruction import Instruction
 from models.rebalance.target import Target
 from models.typing import HORIZONS, FloatArray
 
-__all__ = ["Action", "Kind", "Levels", "Plan", "Recommendation", "Unreachable", "last_safe_minute"]
+__all__ = [
+    "Action",
+    "Kind",
+    "Levels",
+    "Plan",
+    "Recommendation",
+    "Status",
+    "Substituted",
+    "Unreachable",
+    "last_safe_minute",
+]
 
-Kind = Literal["top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge"]
-Status = Literal["ok", "act", "release", "cannot_reach"]
+Kind = Literal["top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge", "substitute"]
+Status = Literal["ok", "act", "release", "substitute", "cannot_reach"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +56,13 @@ class Action:
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge"}
+    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge", "substitute"}
         Add collateral to the cross wallet, add margin to an isolated position, repay a debt, reduce a position, take
-        out, sell collateral for other collateral, open a position against what the account holds.
+        out, sell collateral for other collateral, open a position against what the account holds, exchange collateral
+        under an agreement.
     asset : str
         What moves: the collateral asset, or what the quantity of the position counts (the base of the instrument, the
-        quote of a coin-margined contract).
+        quote of a coin-margined contract); what is asked back.
     symbol : str or None
         The instrument, for ``"reduce"``, ``"add_margin"`` and ``"hedge"``.
     amount : float
@@ -63,11 +75,11 @@ class Action:
         What it pays to the owner (< 0: costs) after the fee, in account currency: realised profit or loss, the premium
         of an option. It goes through the account, under a credit support annex between the parties.
     fee : float
-        Transfer fee or taker fee, with the slippage of a swap or hedge, in account currency.
+        Transfer fee or taker fee, with the slippage of a swap, hedge or substitute, in account currency.
     haircut : float
         Part of the value that does not count as collateral, in account currency.
     into : str or None
-        What a swap buys.
+        What a swap buys, or what is delivered as a substitute.
     received : float or None
         Units of it.
     quantity : float or None
@@ -89,6 +101,49 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Substituted:
+    """An exchange of collateral under an agreement, from the notice to the return; money in account currency.
+
+    Parameters
+    ----------
+    rule, route, source, returns_to : str
+        Rule and route of the policy, the place that the substitute leaves, and the place that the return comes to.
+    counted_in, counted_out : float
+        What the substitute counts for under the agreement and the desk's own haircut, and what comes back counts for.
+    saves : float
+        What it saves over `holding_days`, after its cost and what a higher P(call) costs.
+    holding_days : float
+        Days over which that is counted.
+    arrives_minutes, returns_minutes : float
+        Minutes from now until the substitute has arrived, and until the return is due.
+    needs_consent, needs_approval : bool
+        Whether the other party must consent; whether the rule or the size asks for approval by the desk.
+    p_between : tuple of float, length 4
+        P(call) at the four horizons when the substitute has arrived and nothing has come back.
+    levels_between : Levels
+        The exact engine's levels then.
+    instructions : tuple of Instruction
+        Notice, delivery and return: the dry run.
+    """
+
+    rule: str
+    route: str
+    source: str
+    returns_to: str
+    counted_in: float
+    counted_out: float
+    saves: float
+    holding_days: float
+    arrives_minutes: float
+    returns_minutes: float
+    needs_consent: bool
+    needs_approval: bool
+    p_between: tuple[float, ...]
+    levels_between: Levels
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Actions in order, with the account before and after them.
 
@@ -106,6 +161,8 @@ class Plan:
         Minutes from now until the plan must be started; None: beyond the last horizon.
     sentence : str
         The plan in one sentence.
+    substitution : Substituted or None
+        Of an exchange under an agreement: its timetable, what it saves, and its notices.
     """
 
     actions: tuple[Action, ...]
@@ -116,15 +173,16 @@ class Plan:
     cost: float
     last_safe_minute: float | None
     sentence: str
+    substitution: Substituted | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """An action that is not enough on its own.
+    """An action that is not enough on its own; or a substitution that cannot be, or does not pay.
 
     Parameters
     ----------
-    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge"}
+    kind : {"top_up", "add_margin", "repay", "reduce", "release", "swap", "hedge", "substitute"}
         The action.
     asset : str
         What would move.
@@ -158,8 +216,9 @@ class Recommendation:
         Its currency, in which amounts are that are not in units of an asset.
     target : Target
         What was asked for.
-    status : {"ok", "act", "release", "cannot_reach"}
-        Nothing to do; P is over the target; more collateral than needed; no single action is enough.
+    status : {"ok", "act", "release", "substitute", "cannot_reach"}
+        Nothing to do; P is over the target; more collateral than needed; what is posted under an agreement is dearer
+        than what could be; no single action is enough.
     p_before : tuple of float, length 4
         P(call) at the four horizons now.
     levels_before : Levels
@@ -167,7 +226,7 @@ class Recommendation:
     last_safe_minute : float or None
         Minutes until action must start; None: beyond the last horizon.
     plans : tuple of Plan
-        Alternatives, cheapest first; each reaches the target by itself.
+        Alternatives, cheapest first; each reaches the target by itself. Substitutions follow, by what they save.
     unreachable : tuple of Unreachable
         Actions that were tried and do not reach it.
     """

@@ -12,6 +12,7 @@ from models.errors import InputError
 from models.rebalance.checked import Amount, Checked, convert
 from models.rebalance.limits import Eligibility, RiskLimits
 from models.rebalance.places import Place, Route
+from models.rebalance.substitution import Substitution
 from models.rebalance.trades import Hedge, Swap
 
 __all__ = ["AssetRule", "Policy", "SymbolRule", "policy_from_mapping", "policy_schema"]
@@ -82,6 +83,8 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Collateral that may be sold for other collateral inside accounts; none by default.
     hedges : tuple of Hedge
         Instruments in which accounts may be hedged; none by default.
+    substitutions : tuple of Substitution
+        Collateral under an agreement that may be exchanged for other collateral; none by default.
     eligibility : dict of str to Eligibility
         Eligible collateral by account or, for accounts that are not named, by ruleset; where there is neither, what the
         ruleset accepts.
@@ -91,7 +94,8 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Raises
     ------
     InputError
-        If a range is left, a route starts from no place of the policy, or a name is there twice.
+        If a range is left, a route starts from or a substitution returns to no place of the policy, or a name is there
+        twice.
 
     Examples
     --------
@@ -110,6 +114,7 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     routes: tuple[Route, ...] = ()
     swaps: tuple[Swap, ...] = ()
     hedges: tuple[Hedge, ...] = ()
+    substitutions: tuple[Substitution, ...] = ()
     eligibility: dict[str, Eligibility] = msgspec.field(default_factory=dict)
     limits: RiskLimits = RiskLimits()
 
@@ -121,7 +126,8 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 expected = f"one of the places ({', '.join(self.places) or 'there is none'})"
                 raise InputError(f"routes[{i}].source", route.source, expected)
             self._check_assets(i, route)
-        for group in ("routes", "swaps", "hedges"):
+        self._check_returns()
+        for group in ("routes", "swaps", "hedges", "substitutions"):
             for i, rule in enumerate(getattr(self, group)):
                 if rule.name in seen:
                     raise InputError(f"{group}[{i}].name", rule.name, "each name once")
@@ -135,6 +141,13 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     f"assets in the inventory of {route.source!r} ({', '.join(place.inventory) or 'it has none'})"
                 )
                 raise InputError(f"routes[{i}].assets", asset, expected)
+
+    def _check_returns(self) -> None:
+        own = [name for name, place in self.places.items() if place.account is None]
+        for i, rule in enumerate(self.substitutions):
+            if rule.returns_to is not None and rule.returns_to not in own:
+                expected = f"one of the places that are no accounts ({', '.join(own) or 'there is none'})"
+                raise InputError(f"substitutions[{i}].returns_to", rule.returns_to, expected)
 
     def eligible(self, account_id: str, ruleset: str) -> Eligibility | None:
         """Collateral eligible for an account; None where only its ruleset says."""

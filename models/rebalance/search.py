@@ -14,7 +14,7 @@ import numpy as np
 from models.account import Account
 from models.rebalance.effects import apply_move
 from models.rebalance.evaluate import Evaluation, Evaluator
-from models.rebalance.moves import TRADES, Move
+from models.rebalance.moves import RETURNS, TRADES, Move, round_amount
 from models.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["Enough", "Found", "Search", "search_amounts"]
@@ -47,7 +47,7 @@ class Found:
     Parameters
     ----------
     amount : ndarray, shape (s,)
-        Smallest amount that is enough (largest that may be released); NaN where none is.
+        Smallest amount that is enough (largest that may come back); NaN where none is.
     best_p : ndarray, shape (s,)
         Lowest P seen at the target's horizon.
     best_amount : ndarray, shape (s,)
@@ -89,7 +89,7 @@ def search_amounts(
     n = len(searches)
     amount, best_p, best_amount = np.full(n, np.nan), np.full(n, np.inf), np.zeros(n)
     grid = np.stack([_first_grid(s.move) for s in searches]) if n else np.empty((0, POINTS))
-    start = np.array([s.move.limit if s.move.kind == "release" else 0.0 for s in searches])
+    start = np.array([s.move.limit if s.move.kind in RETURNS else 0.0 for s in searches])
     active = np.arange(n)
     for _ in range(ROUNDS):
         good, p = _judge([searches[int(i)] for i in active], grid, accounts, evaluate, enough, column)
@@ -109,11 +109,16 @@ def search_amounts(
 
 
 def _first_grid(move: Move) -> FloatArray:
-    if move.kind == "release":
+    if move.kind in RETURNS:
         return move.limit * (1.0 - np.arange(POINTS) / POINTS)
     if move.kind in ("reduce", *TRADES):
         return move.limit * np.arange(1, POINTS + 1) / POINTS
     return move.limit * np.geomspace(_SMALLEST_SHARE, 1.0, POINTS)
+
+
+def _judged(move: Move, amount: float) -> float:
+    """The amount that is evaluated: what is exchanged rounds on both sides, and only a rounded one can be judged."""
+    return amount if move.substitute is None else round_amount(amount, move)
 
 
 def _judge(
@@ -126,7 +131,7 @@ def _judge(
 ) -> tuple[BoolArray, FloatArray]:
     owner = np.repeat(np.array([s.owner for s in searches], np.int64), POINTS)
     candidates = [
-        apply_move(accounts[s.owner], s.move, float(amount))
+        apply_move(accounts[s.owner], s.move, _judged(s.move, float(amount)))
         for s, row in zip(searches, grid, strict=True)
         for amount in row
     ]

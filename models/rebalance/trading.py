@@ -119,7 +119,7 @@ def _repays(weights: Weights, rule: Swap) -> bool:
 def _swap_refusal(weights: Weights, rule: Swap, policy: Policy) -> str | None:
     account = weights.account
     if account.csa is not None:
-        return "Collateral under an agreement is substituted with the other party's consent, it cannot be sold."
+        return "Collateral under an agreement lies with the other party and cannot be sold: substitutions exchange it."
     if weights.quotes.own(rule.buy) <= 0:
         return f"The market has no price for {rule.buy}."
     line = _line(weights, rule, policy)

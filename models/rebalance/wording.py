@@ -16,6 +16,7 @@ _VERB = {
     "release": "Release",
     "swap": "Swap",
     "hedge": "Hedge",
+    "substitute": "Substitute",
 }
 _AGREED = {"top_up": "Deliver", "release": "Recall", "reduce": "Unwind"}
 
@@ -30,6 +31,7 @@ _DOING = {
     "Release": "Releasing",
     "Repay": "Repaying",
     "Sell": "Selling",
+    "Substitute": "Substituting",
     "Swap": "Swapping",
     "Unwind": "Unwinding",
 }
