@@ -142,21 +142,25 @@ def _move(pair: _Pair, route: Route, place: Place, now: datetime) -> Move | str:
     price, back = quotes.own(pair.asset), quotes.own(pair.back)
     each = weights.counted(pair.back, 1.0) / (price * min(weights.first_ratio(pair.asset), 1.0 - line.haircut))
     saved, holds = back * pair.annual(pair.back) * years[1], price * pair.annual(pair.asset) * years[0]
-    gain = saved / each - holds - route.fee_rate * price
-    if gain <= 0:
-        return _never(pair, saved, each * (holds + route.fee_rate * price))
+    costs = holds + (route.fee_rate + next(pieces(route.impact))[1]) * price
+    if saved / each <= costs:
+        return _never(pair, saved, each * costs)
     own = Grid(max(route.step, rules.step), max(route.min_transfer, rules.min_transfer))
     dollar = quotes.dollar(quotes.currency)
     flat = route.fee + rules.fee
-    room = min(_room(pair, route, place, flat), _paying(route, gain / price) / (price * dollar))
-    most = agreed.down(own.down(room))
-    limit = min(held(weights.account, pair.back), most / each)
+    gain = (saved / each - holds) / price - route.fee_rate
+    room = min(_room(pair, route, place, flat), _paying(route, gain) / (price * dollar))
+    most = own.down(room)
+    limit = min(held(weights.account, pair.back), agreed.down(most) / each)
     way = Substitute(
         pair.rule, route, pair.asset, price, each, (agreed, own), most, flat, dollar, saved, holds, pair.days, timing
     )
     move = _sized(pair, limit, way)
     if round_amount(limit, move) <= 0:
-        return f"What {route.source} has of {pair.asset} is less than one exchange for {pair.back} takes."
+        return (
+            f"Inventory, limits and slippage leave less {pair.asset} at {route.source} than one exchange for "
+            f"{pair.back} takes."
+        )
     return move
 
 

@@ -193,6 +193,7 @@ def test_it_is_given_if_it_saves_and_then_no_other_size_saves_more(
         rule={"interest": {"USD": interest}, "holding_days": days, "cost": book},
         route={"gas": gas, "impact": [[0.0, 0.0], [100_000.0, slip / 2], [300_000.0, slip]]},
         assets={name: {"annual_cost": rate} for name, rate in rates.items()},
+        places={"vault": {"inventory": {"BTC": 20.0, "ETH": 0.0}}, "bank": {"inventory": {"USD": 1e6}}},
     )
     away = (4_620.0 - 2_160.0) / 1_440.0  # given on a Saturday: sent on Monday, back on Tuesday at the close
 
@@ -337,7 +338,7 @@ DEFAULT = msgspec.structs.replace(TERMS, party=msgspec.structs.replace(TERMS.par
     (posted(), {"eligibility": {"csa": {"assets": {"USD": {}}}}}, "does not list BTC as eligible"),
     (posted(), {"eligible_assets": ["USD"]}, "does not list BTC under eligible_assets"),
     (posted(), {"route": {"to": ["other"]}}, "No route brings BTC from a place of the desk to csa"),
-    (posted(), {"places": {"vault": {"inventory": {"BTC": 0.5, "ETH": 1.0}}, "bank": {}}}, "less than one exchange"),
+    (posted(), {"places": {"vault": {"inventory": {"BTC": 0.5, "ETH": 1.0}}, "bank": {}}}, "than one exchange"),
     (posted(), {"places": {"vault": {"kind": "credit_line", "inventory": {"BTC": 9.0, "ETH": 1.0}}, "bank": {}}},
      "No route brings BTC from a place of the desk"),
     (posted(), {"places": {"vault": {"draws": ["x"], "inventory": {"BTC": 9.0, "ETH": 1.0}}, "bank": {}}},
@@ -345,8 +346,10 @@ DEFAULT = msgspec.structs.replace(TERMS, party=msgspec.structs.replace(TERMS.par
     (posted(), {"assets": {"USD": {"annual_cost": 0.01}, "BTC": {"annual_cost": 0.02}}}, "does not pay"),
     (posted(), {"rule": {"interest": {"USD": 0.05}}}, "does not pay"),
     (posted(), {"rule": {"holding_days": 1.5}}, "does not pay"),
+    (posted(), {"route": {"impact": [[0.0, 0.01]]}}, "does not pay"),
+    (posted(), {"route": {"impact": [[0.0, 0.0], [20_000.0, 0.01]]}}, "than one exchange"),
     (posted(), {"rule": {"cost": 5_000.0}}, "more than it saves over 30 days"),
-    (posted(), {"eligibility": {"csa": {"assets": {"USD": {}, "BTC": {"cap": 0.5}}}}}, "less than one exchange"),
+    (posted(), {"eligibility": {"csa": {"assets": {"USD": {}, "BTC": {"cap": 0.5}}}}}, "than one exchange"),
     (posted(), {"rule": {"min_saving": 5_000.0}}, "over 30 days, less than 5,000 dollars"),
 ])  # fmt: skip
 def test_what_cannot_be_exchanged_is_refused_with_the_reason(
