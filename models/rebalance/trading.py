@@ -23,7 +23,7 @@ from models.rebalance.trades import Hedge, Swap
 from models.rebalance.weights import Weights
 from models.typing import FloatArray, IntArray
 
-__all__ = ["exposures", "hedge_moves", "swap_moves", "trading_moves"]
+__all__ = ["alone_refusal", "exposures", "hedge_moves", "swap_moves", "trading_moves"]
 
 _BUMP = 1e-3
 _SMALL = 1e-9
@@ -168,15 +168,41 @@ def hedge_moves(weights: Weights, policy: Policy, exposure: dict[str, float]) ->
         if not leads_to(rule.to, weights.account) or weights.quotes.own(base) <= 0:
             continue
         size = exposure.get(base, 0.0)
-        if not abs(size) > _SMALL:  # nothing to hedge, or not to be valued
+        alone = alone_refusal(weights.account, rule) if abs(size) <= _SMALL else None
+        if not abs(size) > _SMALL and alone is None:  # nothing to hedge, or not to be valued
             continue
         move = hedge_move(weights, size, rule, fee)
-        reason = _hedge_refusal(weights, rule, move)
+        reason = alone or _hedge_refusal(weights, rule, move)
         if reason is None:
             moves.append(move)
         else:
             refused.append((move, reason))
     return moves, refused
+
+
+def alone_refusal(account: Account, rule: Hedge) -> str | None:
+    """Say why isolated positions are not hedged.
+
+    Parameters
+    ----------
+    account : Account
+        The account.
+    rule : Hedge
+        The policy's rule.
+
+    Returns
+    -------
+    str or None
+        The reason; None where no isolated position is on the base of the rule's instrument.
+    """
+    base = parse_symbol(rule.symbol).base
+    alone = [p.symbol for p in account.positions if p.margin_mode == "isolated" and parse_symbol(p.symbol).base == base]
+    if not alone:
+        return None
+    return (
+        f"{alone[0]} of {account.account_id} is liquidated on its own margin, whatever the cross wallet holds: a hedge "
+        "there does not help it. Add margin to it, or close it."
+    )
 
 
 def _hedge_refusal(weights: Weights, rule: Hedge, move: Move) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.account import Account
+from models.instrument import parse_symbol
 from models.margin.levels import STATES
 from models.rebalance.effects import apply_move
 from models.rebalance.evaluate import Evaluation, Evaluator
@@ -18,12 +19,12 @@ from models.rebalance.joint.split import crossing
 from models.rebalance.joint.worth import Worth, needed_money
 from models.rebalance.limits import CollateralLine
 from models.rebalance.moves import Move
-from models.rebalance.places import Place, Route
+from models.rebalance.places import Place, Route, leads_to
 from models.rebalance.policy import Policy
 from models.rebalance.recommend import market_part
 from models.rebalance.search import Search, search_amounts
 from models.rebalance.target import Target
-from models.rebalance.trading import trading_moves
+from models.rebalance.trading import alone_refusal, trading_moves
 from models.typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["trade_links"]
@@ -69,13 +70,14 @@ def trade_links(
     effect falls with size, as that of a hedge does; where it is, the plan is refuted by the predictor and made larger.
     """
     places = [k for k in range(worth.count) if worth.pockets[k].position < 0 and worth.reached[k]]
+    lone = _lone(worth, accounts, policy)
     if not places or not (policy.swaps or policy.hedges):
-        return [], []
+        return [], lone
     part = [worth.pockets[k] for k in places]
     rows: IntArray = np.array([pocket.row for pocket in part], np.int64)
     inner = [pocket.account for pocket in part]
     found, refused = trading_moves(inner, [pocket.weights for pocket in part], rows, policy, evaluate)
-    words = [Refusal(_rule(move), inner[i].account_id, move.asset, reason) for i, move, reason in refused]
+    words = lone + [Refusal(_rule(move), inner[i].account_id, move.asset, reason) for i, move, reason in refused]
     old = [_refusal(part[i], accounts[part[i].row], move, age) for i, move in found]
     words += [
         Refusal(_rule(m), inner[i].account_id, m.asset, text) for (i, m), text in zip(found, old, strict=True) if text
@@ -92,6 +94,18 @@ def trade_links(
             text = f"It does not lower what {inner[i].account_id} needs."
             words.append(Refusal(_rule(move), inner[i].account_id, move.asset, text))
     return links, words
+
+
+def _lone(worth: Worth, accounts: Sequence[Account], policy: Policy) -> list[Refusal]:
+    """Why the isolated positions that need something are not hedged."""
+    out = []
+    for pocket in worth.pockets[: worth.count]:
+        for rule in policy.hedges if pocket.position >= 0 else ():
+            reason = alone_refusal(pocket.account, rule) if leads_to(rule.to, accounts[pocket.row]) else None
+            if reason is not None:
+                base = parse_symbol(rule.symbol).base
+                out.append(Refusal(rule.name, accounts[pocket.row].account_id, base, reason))
+    return out
 
 
 def _rule(move: Move) -> str:

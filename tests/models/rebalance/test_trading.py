@@ -213,6 +213,30 @@ def test_a_trade_that_a_scenario_of_the_policy_punishes_is_not_given() -> None:
     assert "would be called in a price scenario" in next(u for u in hard.unreachable if u.kind == "swap").sentence
 
 
+def test_an_isolated_position_is_not_hedged_from_the_cross_wallet() -> None:
+    """By the engine: an opposite position beside it leaves its liquidation, and P, where they were."""
+    alone = position(quantity=1.0, margin_mode="isolated", isolated_margin=2_000.0)
+    value = account([alone], cash=5_000.0)
+    found = found_for(value, policy())
+    assert found.status in ("act", "cannot_reach")
+    assert all(plan.actions[0].kind != "hedge" for plan in found.plans)
+    (missed,) = [item for item in found.unreachable if item.kind == "hedge"]
+    assert missed.sentence.startswith("BTC/USDT:USDT of a is liquidated on its own margin")
+    hedged = account([alone, position(FUTURE, -0.3)], cash=5_000.0)
+    assert PREDICT(book(hedged))[0, 2] >= PREDICT(book(value))[0, 2]
+
+
+def test_beside_an_isolated_position_the_cross_wallet_is_hedged_for_itself() -> None:
+    legs = [
+        position(quantity=1.0),
+        position("ETH/USDT:USDT", 1.0, 3_000.0, margin_mode="isolated", isolated_margin=3e3),
+    ]
+    found = found_for(account(legs, cash=2_300.0), policy())
+    action = plan_of(found, "hedge").actions[0]
+    assert action.quantity is not None
+    assert -1.0 <= action.quantity < 0.0
+
+
 def test_nothing_is_traded_without_a_rule() -> None:
     found = found_for(account([position()], cash=2_000.0, collateral=[("BTC", 0.01)]), Policy())
     kinds = {p.actions[0].kind for p in found.plans} | {u.kind for u in found.unreachable}

@@ -314,6 +314,13 @@ def test_the_cross_wallet_is_not_hedged_with_what_has_isolated_margin() -> None:
     assert other.accounts_after[0].positions[1] == legs[1]
 
 
+def test_isolated_positions_that_need_something_are_not_hedged_and_the_plan_says_why() -> None:
+    plan = plan_of([isolated()], trading(5_000.0))
+    told = [r for r in plan.refused if r.route == HEDGE["name"]]
+    assert [(r.account_id, r.asset) for r in told] == [("iso", "BTC")]
+    assert "BTC/USDT:USDT of iso is liquidated on its own margin" in told[0].reason
+
+
 def test_what_lacks_is_told_by_position() -> None:
     plan = plan_of([isolated(), rich()], trading(500.0, swaps=[], hedges=[]))
     assert plan.status == "cannot_reach"
