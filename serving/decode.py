@@ -16,6 +16,8 @@ from serving.problems import ProblemError
 
 __all__ = ["Accounts", "decode_accounts", "decode_each", "decode_lines", "decode_recommendation", "decode_value"]
 
+_OWN = ("reduce", "release", "substitute")
+"""What a desk's plan may have accounts do themselves."""
 _T = TypeVar("_T")
 _account = msgspec.json.Decoder(Account)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -56,8 +58,8 @@ class Accounts:
         Whether they are to be planned together.
     front : tuple of float
         Other probabilities for which the cost of the desk is asked.
-    reduce, release : bool
-        Whether the desk's plan may reduce positions, and take back what is not needed.
+    reduce, release, substitute : bool
+        Whether the desk's plan may reduce positions, take back what is not needed, and exchange what is posted.
     """
 
     accounts: list[Account]
@@ -69,6 +71,7 @@ class Accounts:
     front: tuple[float, ...] = ()
     reduce: bool = False
     release: bool = False
+    substitute: bool = False
 
 
 def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
@@ -193,7 +196,7 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
     fields = _envelope(body)
     if "account_id" in fields:
         return decode_accounts(body, max_accounts), None, None
-    known = ("accounts", "account", "target", "policy", "desk", "front", "reduce", "release")
+    known = ("accounts", "account", "target", "policy", "desk", "front", *_OWN)
     for name in fields:
         if name not in known:
             _unknown(name, ", ".join(known))
@@ -201,8 +204,8 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
         raise ProblemError(422, "invalid_input", "Give either 'accounts' (a list) or 'account' (one).", "accounts")
     target = parse_target(_part(_text, fields["target"], "target")) if "target" in fields else None
     policy = _part(_policy, fields["policy"], "policy") if "policy" in fields else None
-    desk, reduce, release = (
-        _part(_flag, fields[name], name) if name in fields else False for name in ("desk", "reduce", "release")
+    desk, reduce, release, substitute = (
+        _part(_flag, fields[name], name) if name in fields else False for name in ("desk", *_OWN)
     )
     front = _part(_chances, fields["front"], "front") if "front" in fields else ()
     if "account" in fields:
@@ -214,7 +217,8 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
         batch = Accounts([account], [0], [], True)
     else:
         batch = _decode_list(fields["accounts"], max_accounts)
-    return replace(batch, desk=desk, front=front, reduce=reduce, release=release), target, policy
+    asked = replace(batch, desk=desk, front=front, reduce=reduce, release=release, substitute=substitute)
+    return asked, target, policy
 
 
 def _envelope(body: bytes) -> dict[str, msgspec.Raw]:

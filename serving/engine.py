@@ -329,7 +329,7 @@ class Engine:
         ages = (moment.as_of - moment.closed) / MINUTE_NS
         run = DeskRun(*known, policy, target, volatility=market, age_minutes=ages, scenarios=moment.breaches)
         if weighing is None:
-            plan = run.plan(DESK_SECONDS, reduce=request.reduce, release=request.release)
+            plan = run.plan(DESK_SECONDS, reduce=request.reduce, release=request.release, substitute=request.substitute)
         else:
             plan = run.weigh(weighing, every_minutes, DESK_SECONDS)
         failures += [_at(f, parts[0].rows[f.row]) for f in run.failures]

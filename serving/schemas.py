@@ -40,8 +40,9 @@ class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Accounts, and what a plan must reach: ``target`` is PROBABILITY@MINUTES; with ``desk`` for all of them together.
 
     ``front`` lists other probabilities for which the cost of the desk is asked. With ``reduce`` the plan of a desk
-    reduces positions where transfers cannot reach the target, with ``release`` it takes back what is not needed. Where
-    no target is given it is that of the policy, else 0.01@1440.
+    reduces positions where transfers cannot reach the target, with ``release`` it takes back what is not needed, with
+    ``substitute`` it exchanges what is posted under agreements where that saves. Where no target is given it is that of
+    the policy, else 0.01@1440.
     """
 
     accounts: list[Account]
@@ -51,6 +52,7 @@ class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     front: list[float] = []
     reduce: bool = False
     release: bool = False
+    substitute: bool = False
 
 
 class Market(Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ _SHOWN = (
 
 _TRADES = ("account_id", "kind", "rule", "asset", "amount", "into", "received", "symbol", "cost_usd", "needs_approval")
 
-_OWN = ("account_id", "kind", "symbol", "asset", "amount", "to", "cost_usd")
+_OWN = ("account_id", "kind", "symbol", "asset", "amount", "to", "into", "received", "cost_usd")
 
 
 def plan_desk(

@@ -43,6 +43,9 @@ def recommend(
         bool, typer.Option("--reduce", help="With --desk: reduce positions where no transfer is enough.")
     ] = False,
     release: Annotated[bool, typer.Option("--release", help="With --desk: take back what is not needed.")] = False,
+    substitute: Annotated[
+        bool, typer.Option("--substitute", help="With --desk: exchange what is posted under agreements where it saves.")
+    ] = False,
     worth: Annotated[
         float | None,
         typer.Option(
@@ -73,8 +76,8 @@ def recommend(
     from models.rebalance.joint import Weighing
     from serving.engine import Engine
 
-    if worth is not None and (not desk or reduce or release or front):
-        raise InputError("--worth", worth, "with --desk, and without --reduce, --release and --front")
+    if worth is not None and (not desk or reduce or release or substitute or front):
+        raise InputError("--worth", worth, "with --desk, and without --reduce, --release, --substitute and --front")
     weighing = None if worth is None else Weighing(worth)
     rules = Policy() if policy is None else load_policy(policy)
     asked = None if target is None else parse_target(target)
@@ -91,7 +94,7 @@ def recommend(
         from margincast.cli.desk import chances, plan_desk
 
         chunks = list(read_chunks(accounts, DESK, when))
-        batches = [replace(_batch(chunk), reduce=reduce, release=release) for chunk in chunks]
+        batches = [replace(_batch(chunk), reduce=reduce, release=release, substitute=substitute) for chunk in chunks]
         plan_desk(
             chunks, batches, lambda chunk: engine(window.panel_for(chunk)), goal, rules, out, as_json, chances(front),
             weighing, every,

@@ -16,7 +16,7 @@ from models.rebalance.policy import AssetRule, Policy, SymbolRule, policy_from_m
 from models.rebalance.recommend import recommend
 from models.rebalance.substitution import Substitution
 from models.rebalance.target import Target, parse_target
-from models.rebalance.trades import Hedge, Swap
+from models.rebalance.trades import Hedge, Swap, Unwind
 
 __all__ = [
     "Action",
@@ -38,6 +38,7 @@ __all__ = [
     "SymbolRule",
     "Target",
     "Unreachable",
+    "Unwind",
     "last_safe_minute",
     "parse_target",
     "policy_from_mapping",

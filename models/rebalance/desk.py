@@ -231,7 +231,8 @@ class Desk:
         )
 
     def _last_safe(self, i: int, move: Move | None = None) -> float | None:
-        lag = 0.0 if move is not None and move.kind in ("reduce", *TRADES) else self.policy.route_lag_minutes
+        trades = move is not None and move.kind in ("reduce", *TRADES)
+        lag = move.lag_minutes if move is not None and trades else self.policy.route_lag_minutes
         called = bool(self.before.state[i] >= STATES.index("call"))
         return last_safe_minute(self.before.p[i], self.target, called, lag)
 

@@ -21,7 +21,7 @@ class Instruction:
     channel : {"ccxt", "csa"}
         Whether it is a call of a ccxt exchange, or a notice under a credit support annex.
     method : str
-        ccxt unified method, or ``"deliver"``, ``"demand_return"`` or ``"substitute"``.
+        ccxt unified method, or ``"deliver"``, ``"demand_return"``, ``"substitute"`` or ``"unwind"``.
     arguments : dict
         Its arguments by name.
     hold : bool

@@ -110,6 +110,8 @@ class Move:
         What is bought or opened, for ``"swap"`` and ``"hedge"``.
     substitute : Substitute or None
         What is delivered in its place, for ``"substitute"``.
+    lag_minutes : float
+        Minutes until a trade is done, for ``"reduce"`` under an agreement.
     """
 
     kind: Kind
@@ -128,6 +130,7 @@ class Move:
     closing: Closing | None = None
     trade: Trade | None = None
     substitute: Substitute | None = None
+    lag_minutes: float = 0.0
 
     @property
     def tag(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from models.account import Account
 from models.instrument import parse_symbol
 from models.rebalance.agreement import delivery_grid, due, return_grid
@@ -50,7 +52,8 @@ def saving_moves(weights: Weights, shortfall: float, policy: Policy) -> tuple[li
             moves.append(_top_up(asset, weights, money, policy))
         elif named:
             refused.append((transfer_move("top_up", asset, weights, 0.0, policy.asset_rule(asset)), reason))
-    return moves + _position_moves(weights, policy, money), refused
+    more, no = _position_moves(weights, policy, money)
+    return moves + more, refused + no
 
 
 def _top_up(asset: str, weights: Weights, money: float, policy: Policy) -> Move:
@@ -162,14 +165,34 @@ def gross_value(account: Account, quotes: Quotes) -> float:
     return total
 
 
-def _position_moves(weights: Weights, policy: Policy, money: float) -> list[Move]:
+def _position_moves(weights: Weights, policy: Policy, money: float) -> tuple[list[Move], list[tuple[Move, str]]]:
     fee = weights.rules.taker_fee if policy.taker_fee is None else policy.taker_fee
-    moves = []
+    moves, refused = [], []
     for i, position in enumerate(weights.account.positions):
         if position.margin_mode == "isolated":
             asset = margin_asset(position, weights.account.currency)
             limit, rule = money / weights.quotes.own(asset), policy.asset_rule(asset)
             moves.append(transfer_move("add_margin", asset, weights, limit, rule, (i, position.symbol)))
-        if policy.reduce:
+        if not policy.reduce:
+            continue
+        if weights.account.csa is not None and policy.unwinds:
+            found = _unwinding(weights, i, policy)
+            moves += [found] if isinstance(found, Move) else []
+            refused += [] if isinstance(found, Move) else [found]
+        else:
             moves.append(reduce_move(weights, i, policy.lot(position.symbol), fee))
-    return moves
+    return moves, refused
+
+
+def _unwinding(weights: Weights, index: int, policy: Policy) -> Move | tuple[Move, str]:
+    """The early termination of a trade by the policy's rule for it; or the reason why there is none."""
+    account = weights.account
+    position = account.positions[index]
+    rule = policy.unwind(account, position.symbol)
+    if rule is None:
+        reason = f"The policy does not list {position.symbol} of {account.account_id} under unwinds."
+        return reduce_move(weights, index, 0.0, 0.0), reason
+    step = max(rule.step, policy.lot(position.symbol))
+    move = reduce_move(weights, index, step, rule.half_spread)
+    least = min(max(rule.min_trade, step), move.limit)  # what is left may always be closed
+    return replace(move, smallest=least, lag_minutes=rule.lag_minutes)

@@ -108,6 +108,8 @@ class Substituted:
     ----------
     rule, route, source, returns_to : str
         Rule and route of the policy, the place that the substitute leaves, and the place that the return comes to.
+    sent_usd : float
+        Dollars of the substitute at the present price.
     counted_in, counted_out : float
         What the substitute counts for under the agreement and the desk's own haircut, and what comes back counts for.
     saves : float
@@ -130,6 +132,7 @@ class Substituted:
     route: str
     source: str
     returns_to: str
+    sent_usd: float
     counted_in: float
     counted_out: float
     saves: float

@@ -8,12 +8,13 @@ from typing import Annotated, Any, cast
 import msgspec
 from msgspec import Meta
 
+from models.account import Account
 from models.errors import InputError
 from models.rebalance.checked import Amount, Checked, convert
 from models.rebalance.limits import Eligibility, RiskLimits
-from models.rebalance.places import Place, Route
+from models.rebalance.places import Place, Route, leads_to
 from models.rebalance.substitution import Substitution
-from models.rebalance.trades import Hedge, Swap
+from models.rebalance.trades import Hedge, Swap, Unwind
 
 __all__ = ["AssetRule", "Policy", "SymbolRule", "policy_from_mapping", "policy_schema"]
 
@@ -85,6 +86,9 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Instruments in which accounts may be hedged; none by default.
     substitutions : tuple of Substitution
         Collateral under an agreement that may be exchanged for other collateral; none by default.
+    unwinds : tuple of Unwind
+        Trades under an agreement that may be terminated with the other party, where positions may be reduced. With
+        none, which is the default, every one may be, at the taker fee; with some, only those that they list.
     eligibility : dict of str to Eligibility
         Eligible collateral by account or, for accounts that are not named, by ruleset; where there is neither, what the
         ruleset accepts.
@@ -115,6 +119,7 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     swaps: tuple[Swap, ...] = ()
     hedges: tuple[Hedge, ...] = ()
     substitutions: tuple[Substitution, ...] = ()
+    unwinds: tuple[Unwind, ...] = ()
     eligibility: dict[str, Eligibility] = msgspec.field(default_factory=dict)
     limits: RiskLimits = RiskLimits()
 
@@ -127,7 +132,7 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise InputError(f"routes[{i}].source", route.source, expected)
             self._check_assets(i, route)
         self._check_returns()
-        for group in ("routes", "swaps", "hedges", "substitutions"):
+        for group in ("routes", "swaps", "hedges", "substitutions", "unwinds"):
             for i, rule in enumerate(getattr(self, group)):
                 if rule.name in seen:
                     raise InputError(f"{group}[{i}].name", rule.name, "each name once")
@@ -152,6 +157,13 @@ class Policy(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def eligible(self, account_id: str, ruleset: str) -> Eligibility | None:
         """Collateral eligible for an account; None where only its ruleset says."""
         return self.eligibility.get(account_id, self.eligibility.get(ruleset))
+
+    def unwind(self, account: Account, symbol: str) -> Unwind | None:
+        """First rule by which a position under an agreement may be unwound; None where no rule lists it."""
+        for rule in self.unwinds if account.csa is not None else ():
+            if leads_to(rule.to, account) and ("*" in rule.symbols or symbol in rule.symbols):
+                return rule
+        return None
 
     def asset_rule(self, asset: str) -> AssetRule:
         """Rules for an asset, the defaults where the policy has none."""

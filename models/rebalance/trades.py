@@ -1,4 +1,4 @@
-"""Trades that a desk may make inside its accounts: collateral swapped for other collateral, positions hedged."""
+"""Trades that a desk may make inside its accounts: collateral swapped, positions hedged, OTC trades unwound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.instrument import parse_symbol
 from models.rebalance.checked import Amount, Checked
 from models.rebalance.steps import Steps, check_impact
 
-__all__ = ["Hedge", "Swap"]
+__all__ = ["Hedge", "Swap", "Unwind"]
 
 
 class Swap(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +118,59 @@ class Hedge(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _check_trade(self, ("name", "symbol", "to"))
         if parse_symbol(self.symbol).kind not in ("perpetual", "future"):
             raise InputError("symbol", self.symbol, "a perpetual or future, for example 'BTC/USDT:USDT'")
+
+
+class Unwind(Checked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Trades under an agreement that may be terminated early with the other party, in whole or in part.
+
+    Parameters
+    ----------
+    name : str
+        Name of the rule, once in a policy.
+    symbols : tuple of str
+        Instruments; ``"*"``: every one.
+    to : tuple of str
+        Accounts under an agreement; ``"*"``: every one, ``"ruleset:NAME"``: every one of a ruleset.
+    half_spread : float
+        What the other party takes off the mid price, a fraction of the notional in [0, 0.5]; of an option not above
+        12.5% of its premium.
+    min_trade : float
+        Smallest size, units of the position's quantity.
+    step : float
+        Sizes are multiples of it (0: any size).
+    lag_minutes : float
+        Minutes until the other party has agreed and the trade is off the book, in [0, 43200].
+    needs_approval : bool
+        Whether every unwind must be approved by the desk.
+
+    Raises
+    ------
+    InputError
+        If a list is empty, or a symbol is not a symbol.
+
+    Examples
+    --------
+    >>> Unwind(name="dealer", symbols=("BTC/USDT:USDT",), half_spread=0.0005, lag_minutes=240.0).to
+    ('*',)
+    """
+
+    name: str
+    symbols: tuple[str, ...]
+    to: tuple[str, ...] = ("*",)
+    half_spread: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.0
+    min_trade: Amount = 0.0
+    step: Amount = 0.0
+    lag_minutes: Annotated[float, Meta(ge=0.0, le=43_200.0)] = 0.0
+    needs_approval: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("name", "symbols", "to"):
+            if not getattr(self, name):
+                raise InputError(name, getattr(self, name), "at least one name")
+        for symbol in self.symbols:
+            if symbol != "*":
+                parse_symbol(symbol)
 
 
 def _check_trade(trade: Swap | Hedge, names: tuple[str, ...]) -> None:

@@ -51,7 +51,8 @@ def instructions_of(plan: DeskPlan, accounts: Sequence[Account], now: datetime) 
     by_name = {account.account_id: account for account in accounts}
     sent = [one for transfer in plan.transfers for one in _sent(transfer, by_name, now)]
     traded = [_trade_instruction(step, now) for step in plan.trades]
-    return (*sent, *traded, *(_own_instruction(step, by_name[step.account_id], now) for step in plan.own))
+    own = [one for step in plan.own for one in _own_instructions(step, by_name[step.account_id], now)]
+    return (*sent, *traded, *own)
 
 
 def _sent(transfer: Transfer, accounts: Mapping[str, Account], now: datetime) -> list[Instruction]:
@@ -107,7 +108,17 @@ def _instruction(transfer: Transfer, account: Account, now: datetime) -> Instruc
     return Instruction(key, "ccxt", "transfer", common | where, bool(reason), reason)
 
 
+def _own_instructions(step: OwnStep, account: Account, now: datetime) -> tuple[Instruction, ...]:
+    """What an account does itself; an exchange has its notices already."""
+    if step.substitution is not None:
+        return step.substitution.instructions
+    return (_own_instruction(step, account, now),)
+
+
 def _own_instruction(step: OwnStep, account: Account, now: datetime) -> Instruction:
+    annex = account.ruleset == _ANNEX and account.csa is not None
+    if step.kind == "reduce" and annex:
+        return _unwind(step, account, now)
     if step.kind == "reduce":
         key = key_of(now, "reduce", step.symbol or "", step.account_id, step.asset, repr(step.amount))
         quantity = next(p.quantity for p in account.positions if p.symbol == step.symbol)
@@ -116,13 +127,22 @@ def _own_instruction(step: OwnStep, account: Account, now: datetime) -> Instruct
         order = {"symbol": step.symbol, "type": "market", "side": side, "amount": step.amount, "params": params}
         return Instruction(key, "ccxt", "createOrder", order, False, "")
     key = key_of(now, step.route or "", step.account_id, step.to or "", step.asset, repr(step.amount))
-    if account.ruleset == _ANNEX and account.csa is not None:
+    if annex and account.csa is not None:
         due = call_due(now, account.csa.timetable).isoformat()
         demand = {"agreement": account.account_id, "asset": step.asset, "amount": step.amount, "due": due}
         return Instruction(key, "csa", "demand_return", demand, False, "")
     params = {"clientOrderId": key, "route": step.route}
     where = {"fromAccount": step.account_id, "toAccount": step.to, "params": params}
     return Instruction(key, "ccxt", "transfer", {"code": step.asset, "amount": step.amount} | where, False, "")
+
+
+def _unwind(step: OwnStep, account: Account, now: datetime) -> Instruction:
+    """An early termination: it is asked of the other party, and waits for its agreement."""
+    key = key_of(now, "unwind", step.symbol or "", step.account_id, step.asset, repr(step.amount))
+    quantity = next(p.quantity for p in account.positions if p.symbol == step.symbol)
+    side = "sell" if quantity > 0 else "buy"
+    terms = {"agreement": step.account_id, "symbol": step.symbol, "side": side, "amount": step.amount}
+    return Instruction(key, "csa", "unwind", terms, True, "approval" if step.needs_approval else "consent")
 
 
 def _key(transfer: Transfer, now: datetime) -> str:

@@ -25,7 +25,7 @@ from models.typing import IntArray
 if TYPE_CHECKING:
     from models.rebalance.joint.run import DeskRun
 
-__all__ = ["Own", "reduced", "released"]
+__all__ = ["Own", "plans_of", "reduced", "released"]
 
 _YEAR_DAYS = 365.0
 
@@ -73,13 +73,15 @@ def reduced(run: DeskRun, accounts: Sequence[Account], rows: Collection[int], po
     wanted = sorted(rows) if policy.reduce else []
     several = [row for row in wanted if _has_several(accounts[row])]
     out, steps = list(accounts), []
-    for row, plan in _plans(run, accounts, [row for row in wanted if row not in several], "reduce", policy):
+    for row, plan in plans_of(run, accounts, [row for row in wanted if row not in several], "reduce", policy):
         changed = _reduced_account(run, row, accounts[row], plan, policy)
         if changed is None or run.ends_worse(row, changed):
             continue
         action, out[row] = plan.actions[0], changed
         fee_usd = action.fee * action.value_usd / max(action.value, 1e-300)
-        steps.append(_step(accounts[row], "reduce", plan, None, fee_usd))
+        rule = policy.unwind(accounts[row], action.symbol or "")
+        step = _step(accounts[row], "reduce", plan, None, fee_usd)
+        steps.append(replace(step, needs_approval=rule is not None and rule.needs_approval))
     for row in several:
         own = run.weights[row]
         assert own is not None
@@ -146,7 +148,7 @@ def released(run: DeskRun, accounts: Sequence[Account], rows: Collection[int], p
         the route.
     """
     best: dict[int, tuple[float, Plan, Route]] = {}
-    for row, plan in _plans(run, accounts, sorted(rows), "release", policy):
+    for row, plan in plans_of(run, accounts, sorted(rows), "release", policy):
         for route in _routes(accounts[row], plan, policy):
             saved = -_cost(plan, route, policy)
             if saved > 0 and (row not in best or saved > best[row][0]):
@@ -161,16 +163,35 @@ def released(run: DeskRun, accounts: Sequence[Account], rows: Collection[int], p
     return Own(tuple(steps), tuple(out), policy)
 
 
-def _plans(
+def plans_of(
     run: DeskRun, accounts: Sequence[Account], rows: list[int], kind: Kind, policy: Policy
 ) -> list[tuple[int, Plan]]:
-    """Plans of one kind for some accounts, cheapest first for each."""
+    """Ask for plans of one kind.
+
+    Parameters
+    ----------
+    run : DeskRun
+        The desk.
+    accounts : sequence of Account
+        Its accounts as they are by then.
+    rows : list of int
+        Those that are asked about.
+    kind : str
+        The kind of action.
+    policy : Policy
+        With the inventory that is left.
+
+    Returns
+    -------
+    list of tuple
+        Row and plan, cheapest first for each account; of reductions the cheapest alone.
+    """
     if not rows:
         return []
     index: IntArray = np.array(rows, np.int64)
     market = None if run.evaluate.volatility is None else market_part(run.evaluate.volatility, index)
     part = replace(run.evaluate, prices=run.evaluate.prices[index], volatility=market)
-    found, _ = Desk([accounts[i] for i in rows], part, run.target, policy, frozenset({kind})).run()
+    found, _ = Desk([accounts[i] for i in rows], part, run.target, policy, frozenset({kind}), run.now).run()
     row_of = {accounts[i].account_id: i for i in rows}
     out = []
     for one in found:

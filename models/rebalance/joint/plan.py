@@ -7,7 +7,7 @@ from typing import Literal
 
 from models.account import Account
 from models.rebalance.joint.network import Refusal
-from models.rebalance.plan import Kind, Levels
+from models.rebalance.plan import Kind, Levels, Substituted
 from models.rebalance.policy import Policy
 from models.rebalance.target import Target
 
@@ -134,16 +134,16 @@ class TradeStep:
 
 @dataclass(frozen=True, slots=True)
 class OwnStep:
-    """What an account does itself: reduce a position, or give back what it does not need.
+    """What an account does itself: reduce a position, give back what it does not need, exchange what it has posted.
 
     Parameters
     ----------
     account_id : str
         The account.
-    kind : {"reduce", "release"}
+    kind : {"reduce", "release", "substitute"}
         What it does.
     asset : str
-        What the amount counts.
+        What the amount counts; of an exchange, what is asked back.
     symbol : str or None
         The position, for ``"reduce"``.
     amount : float
@@ -151,19 +151,29 @@ class OwnStep:
     value_usd : float
         Dollars of the amount.
     cost_usd : float
-        Fees; of a release, fees less what the asset earns elsewhere over the holding days (< 0: it saves).
+        Fees; of a release, fees less what the asset earns elsewhere over the holding days (< 0: it saves); of an
+        exchange, less what it saves.
     route, to : str or None
-        Route that a release takes the other way, and the place it goes to.
+        Route that a release takes the other way, or that a substitute takes, and the place where what is given back
+        goes to.
     p_before, p_after : tuple of float, length 4
         P(call) at the four horizons after the transfers, and with the step.
     levels_after : Levels
         The exact engine's levels, account currency.
     sentence : str
         The step in one sentence.
+    needs_approval : bool
+        Whether the rule of an unwind or an exchange under an agreement, or its size, asks for approval.
+    into : str or None
+        What is delivered as a substitute.
+    received : float or None
+        Units of it.
+    substitution : Substituted or None
+        Timetable, worth and notices of an exchange.
     """
 
     account_id: str
-    kind: Literal["reduce", "release"]
+    kind: Literal["reduce", "release", "substitute"]
     asset: str
     symbol: str | None
     amount: float
@@ -175,6 +185,10 @@ class OwnStep:
     p_after: tuple[float, ...]
     levels_after: Levels
     sentence: str
+    needs_approval: bool = False
+    into: str | None = None
+    received: float | None = None
+    substitution: Substituted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +348,7 @@ class DeskPlan:
     accounts_after : tuple of Account
         All accounts with the plan carried out.
     policy_after : Policy
-        The policy with the inventory that is left.
+        The policy with the inventory that is left; what an exchange brings back is not in it before it is there.
     own : tuple of OwnStep
         What accounts do themselves, where that was asked for.
     trades : tuple of TradeStep

@@ -34,6 +34,7 @@ def recommend_desk(
     reduce: bool = False,
     release: bool = False,
     scenarios: Scenarios | None = None,
+    substitute: bool = False,
 ) -> tuple[DeskPlan, list[Failure]]:
     """Recommend what a desk should send now, for all its accounts together.
 
@@ -68,6 +69,9 @@ def recommend_desk(
     scenarios : callable, optional
         Calls and liquidations of a book by a horizon on paths that all accounts share: what the loss of the desk is
         taken on.
+    substitute : bool
+        Whether accounts under the target that take no part exchange what they have posted under an agreement, on the
+        inventory that the plan leaves; where the policy has a rule for it.
 
     Returns
     -------
@@ -84,4 +88,4 @@ def recommend_desk(
     asset did less than its haircut says, or an account would end worse, it is planned again without it.
     """
     run = DeskRun(accounts, assets, prices, predict, policy, target, now, volatility, age_minutes, scenarios)
-    return run.plan(time_limit, gap, reduce, release), run.failures
+    return run.plan(time_limit, gap, reduce, release, substitute), run.failures

@@ -128,13 +128,18 @@ class DeskRun:
         return math.inf if found is None else found
 
     def plan(
-        self, time_limit: float = 5.0, gap: float = 0.001, reduce: bool = False, release: bool = False
+        self,
+        time_limit: float = 5.0,
+        gap: float = 0.001,
+        reduce: bool = False,
+        release: bool = False,
+        substitute: bool = False,
     ) -> DeskPlan:
         """Make the plan.
 
         Parameters
         ----------
-        time_limit, gap, reduce, release : float, bool
+        time_limit, gap, reduce, release, substitute : float, bool
             As `recommend_desk`.
 
         Returns
@@ -143,7 +148,8 @@ class DeskRun:
             Certified, or with what could not be certified in words.
         """
         found = self._transfers(time_limit, gap) if len(self.needy) else tell_nothing(self)
-        found = with_own(self, found, reduce, release) if reduce or release else found
+        asked = reduce, release, substitute
+        found = with_own(self, found, *asked) if any(asked) else found
         return with_risk(self, found)
 
     def weigh(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from models.rebalance.joint.own import reduced, released
+from models.rebalance.joint.own_exchanges import exchanged
 from models.rebalance.joint.plan import AccountOutcome, DeskPlan, OwnStep
 from models.rebalance.joint.wording import certificate_sentence, own_sentence
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["with_own"]
 
 
-def with_own(run: DeskRun, plan: DeskPlan, reduce: bool, release: bool) -> DeskPlan:
-    """Add reductions of the accounts that transfers leave over the target, and what others can give back.
+def with_own(run: DeskRun, plan: DeskPlan, reduce: bool, release: bool, substitute: bool = False) -> DeskPlan:
+    """Add reductions of the accounts that transfers leave over the target, and what others give back or exchange.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def with_own(run: DeskRun, plan: DeskPlan, reduce: bool, release: bool) -> DeskP
         The desk.
     plan : DeskPlan
         Its transfers.
-    reduce, release : bool
+    reduce, release, substitute : bool
         What is asked for; the policy must allow it as well.
 
     Returns
@@ -44,6 +45,12 @@ def with_own(run: DeskRun, plan: DeskPlan, reduce: bool, release: bool) -> DeskP
         busy = {row[o.account_id] for o in plan.accounts}
         idle = [i for i, own in enumerate(run.weights) if own is not None and i not in busy]
         own = released(run, accounts, idle, policy)
+        accounts, policy, steps = own.accounts, own.policy, (*steps, *own.steps)
+    if substitute:
+        busy = {row[o.account_id] for o in plan.accounts}
+        idle = [i for i, own in enumerate(run.weights) if own is not None and i not in busy]
+        sent = len(plan.transfers), sum(t.value_usd for t in plan.transfers)
+        own = exchanged(run, accounts, idle, policy, *sent)
         accounts, policy, steps = own.accounts, own.policy, (*steps, *own.steps)
     if not steps:
         return plan

@@ -165,7 +165,7 @@ def own_sentence(steps: Sequence[OwnStep]) -> str:
     Returns
     -------
     str
-        One or two sentences.
+        A few sentences.
     """
     less = [s for s in steps if s.kind == "reduce"]
     back = [s for s in steps if s.kind == "release"]
@@ -175,6 +175,7 @@ def own_sentence(steps: Sequence[OwnStep]) -> str:
     if back:
         saved = number(-sum(s.cost_usd for s in back))
         parts.append(f"{_listed([_return(s) for s in back], 'Take back ')}: it saves {saved} dollars.")
+    parts += [f"At {s.account_id}: {s.sentence}" for s in steps if s.kind == "substitute"]
     return " ".join(parts)
 
 

@@ -197,6 +197,7 @@ def _substituted(desk: Desk, tried: _Tried, k: int) -> Substituted:
         route=way.route.name,
         source=way.route.source,
         returns_to=rule.returns_to or way.route.source,
+        sent_usd=value,
         counted_in=out * units / (amount * way.each) if amount > 0 else 0.0,
         counted_out=out,
         saves=way.saves(amount) - _risk(desk, tried, k),
