@@ -107,6 +107,57 @@ def test_recommend_has_a_plan_or_a_reason_for_each(run, market, write, accounts)
     assert asset.get(("inverse", "top_up"), "BTC") == "BTC"
 
 
+@pytest.fixture
+def exchanging(tmp_path):
+    """Return a policy that may deliver coins under an annex and ask cash back."""
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({
+        "assets": {"USD": {"annual_cost": 0.06}, "BTC": {"annual_cost": 0.001}},
+        "places": {"vault": {"inventory": {"BTC": 5.0}}, "bank": {}},
+        "routes": [{"name": "chain", "source": "vault", "to": ["annex"], "assets": ["BTC"], "gas": 5, "step": 0.01}],
+        "substitutions": [{"name": "coins for cash", "deliver": ["BTC"], "ask_back": ["USD"], "returns_to": "bank",
+                           "interest": {"USD": 0.04}, "holding_days": 60}],
+        "limits": {"target": "0.05@1440", "stress": [0.9, 1.1]},
+        "release": False,
+    }))  # fmt: skip
+    return path
+
+
+def annex(prices):
+    """Return an account that has posted cash, and is far from a call."""
+    terms = {
+        "party": {"threshold": 50_000, "minimum_transfer_amount": 25_000},
+        "counterparty": {"minimum_transfer_amount": 25_000},
+        "rounding": {"delivery_increment": 1_000, "return_increment": 1_000},
+        "eligible_collateral": [{"asset": "USD"}, {"asset": "BTC", "valuation_percentage": 0.8}],
+    }
+    return of("annex", "csa", "USD", {"USD": 200_000.0}, [("BTC/USDT:USDT", 1.0, prices[0])], csa=terms)
+
+
+def test_an_exchange_under_an_annex_is_a_row_with_what_it_saves(run, market, write, prices, exchanging):
+    account = annex(prices)
+    asked = ("--market", market, "--model", "prior", "--policy", exchanging, "--json")
+    (row,) = rows_of(run("recommend", write(account), *asked), [account])
+    assert (row["status"], row["kind"], row["asset"], row["into"]) == ("substitute", "substitute", "USD", "BTC")
+    assert row["saves"] > 0
+    assert row["amount"] <= row["received"] * prices[0] * 0.8
+    assert row["amount"] % 1_000 == 0
+    assert row["what"].startswith("Deliver ")
+
+
+def test_the_plan_of_a_desk_writes_its_notices(run, market, write, prices, exchanging):
+    account = annex(prices)
+    asked = ("--market", market, "--model", "prior", "--policy", exchanging, "--desk", "--json")
+    none, found = (
+        json.loads(run("recommend", write(account), *asked, *more).stdout) for more in ((), ("--substitute",))
+    )
+    assert (none["plan"]["own"], none["instructions"]) == ([], [])
+    (step,) = found["plan"]["own"]
+    assert (step["kind"], step["asset"], step["into"]) == ("substitute", "USD", "BTC")
+    assert [one["method"] for one in found["instructions"]] == ["substitute", "deliver", "demand_return"]
+    assert len({one["key"] for one in found["instructions"]}) == 3
+
+
 def test_rules_of_two_dates_are_compared_for_a_block_that_holds_no_option(run, market, write, prices):
     account = of("perpetual", "derive-srm", "USDC", {"USDC": 0.2 * prices[0]}, [("BTC/USDC:USDC", 1.0, prices[0])])
     dates = ("--at", AT, "--as-of", "2022-01-01", "--compare", "2024-01-01")
