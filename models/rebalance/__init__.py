@@ -5,7 +5,7 @@ repayment of each debt and the smallest reduction of each position, each of them
 predictor and re-priced by the margin engine; or, where there is more collateral than needed, what can be released.
 Accounts of every margin regime take the same path: amounts are in account currency, coin-margined positions are reduced
 in dollars of contract value, options are bought back at their mark, and collateral under a credit support annex moves
-in the amounts of the agreement.
+in the amounts of the agreement, or is exchanged for what is cheaper to post.
 """
 
 from models.rebalance.hours import Hours

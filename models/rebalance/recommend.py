@@ -32,7 +32,7 @@ def recommend(
     policy: Policy | None = None,
     volatility: Volatility | FloatArray | None = None,
 ) -> tuple[list[Recommendation], list[Failure]]:
-    """Recommend the smallest action that brings P(call) under the target, or what may be released.
+    """Recommend the smallest action that brings P(call) under the target, or what may be released or exchanged.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ def recommend(
     Each plan is a single action that is enough by itself. A plan is returned only if the predictor, asked again
     about the rounded amount, gives P at or under the target, P is not above what it was at any horizon, and the
     engine's state is not worse (a release may raise P and lower the state, never past the target or the release level;
-    under a credit support annex no more comes back than is due). Amounts are in account currency, whatever that is.
+    under a credit support annex no more comes back than is due, or than a substitute is worth). Amounts are in account
+    currency, whatever that is.
 
     Examples
     --------

@@ -19,7 +19,7 @@ _ALWAYS_IN_THREAD = 1_000_000
 
 @router.post(
     "/v1/recommendations",
-    summary="The smallest top-up or reduction that brings P(call) under a target, or what may be released",
+    summary="The smallest top-up or reduction that brings P(call) under a target, or what may be released or exchanged",
     openapi_extra={
         "requestBody": body_of("Account", "RecommendationRequest"),
         "responses": {

@@ -137,6 +137,34 @@ def test_a_desk_reduces_and_takes_back_where_it_is_asked_to(client: Client, risk
     assert client.post(PATH, asked | {"reduce": 1}).json()["field"] == "reduce"
 
 
+def test_what_is_posted_is_exchanged_alone_and_in_the_plan_of_a_desk(
+    client: Client, request_json: dict[str, Any]
+) -> None:
+    lines = [{"asset": "USD"}, {"asset": "BTC", "valuation_percentage": 0.8}]
+    annex = request_json | {
+        "account_id": "annex", "ruleset": "csa", "currency": "USD", "csa": {"eligible_collateral": lines},
+        "collateral": [{"asset": "USD", "quantity": 2_000_000.0}],
+    }  # fmt: skip
+    policy = {
+        "assets": {"USD": {"annual_cost": 0.06}},
+        "places": {"vault": {"inventory": {"BTC": 1.0}}},
+        "routes": [{"name": "chain", "source": "vault", "to": ["*"], "assets": ["BTC"]}],
+        "substitutions": [{"name": "s", "deliver": ["BTC"], "ask_back": ["USD"], "holding_days": 90}],
+        "limits": {"stress": [0.9]},
+        "release": False,
+    }
+    (found,) = client.post(PATH, {"account": annex, "policy": policy}).json()["recommendations"]
+    assert found["status"] == "substitute"
+    (plan,) = found["plans"]
+    assert plan["substitution"]["counted_in"] >= plan["substitution"]["counted_out"] > 0
+    assert [one["method"] for one in plan["substitution"]["instructions"]] == ["substitute", "deliver", "demand_return"]
+    asked = {"accounts": [annex], "policy": policy, "desk": True}
+    assert client.post(PATH, asked).json()["plan"]["own"] == []
+    (step,) = client.post(PATH, asked | {"substitute": True}).json()["plan"]["own"]
+    assert (step["kind"], step["received"]) == ("substitute", pytest.approx(1.0))
+    assert client.post(PATH, asked | {"substitute": 1}).json()["field"] == "substitute"
+
+
 def test_the_target_of_the_policy_holds_where_the_request_has_none(client: Client, risky: dict[str, Any]) -> None:
     policy = {"limits": {"target": "0.05@240"}}
     (found,) = client.post(PATH, {"account": risky, "policy": policy}).json()["recommendations"]
