@@ -94,7 +94,9 @@ def ratio_keys(coll: dict[str, Any], table: AccountTable, refusals: Refusals) ->
 
 
 def fold_legs(pos: dict[str, Any], symbols: Symbols, table: AccountTable) -> None:
-    """Fill the columns of a leg: ``pnl_quantity``, ``size``, ``funding`` and the ``key`` of its schedule."""
+    """Fill the columns of a leg: ``pnl_quantity``, ``size``, ``funding``, the ``key`` of its schedule, and whether that
+    is ``flat``: one rate, and no initial margin.
+    """
     rule = table.rules_index[pos["row"]]
     q, inverse = pos["quantity"], symbols.inverse
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -106,7 +108,8 @@ def fold_legs(pos: dict[str, Any], symbols: Symbols, table: AccountTable) -> Non
     for i in np.flatnonzero(_by_quantity(symbols, table, rule) | inverse).tolist():
         keys[i] = f"{keys[i]}|{float(q[i])!r}"
     plain = table.rule_table(lambda r: r is not None and (r.model == "csa" or r.model in BLOCK_MODELS), bool)[rule]
-    keys[plain | symbols.option] = FLAT
+    pos["flat"] = plain | symbols.option
+    keys[pos["flat"]] = FLAT
     agreed = table.rule_table(lambda r: r is not None and r.model == "csa", bool)[rule]
     pos["funding"][agreed] = 0.0
     pos["key"] = keys
@@ -172,6 +175,7 @@ def _append_legs(pos: dict[str, Any], coll: dict[str, Any], rows: IntArray, rate
         "size": -coll["quantity"][rows],
         "funding": nothing,
         "key": np.array([f"{FLAT}{float(r)!r}" for r in rate], object),
+        "flat": np.ones(m, bool),
     }
     for name in pos:
         pos[name] = np.concatenate([pos[name], more[name]])
@@ -241,7 +245,7 @@ def initial_rates(
     most = np.array([np.fmax.reduce(s.max_leverage) for s in tiers], np.float64)[pos["tier"][legs]]
     chosen = np.where(np.isnan(pos["leverage"][legs]), default, pos["leverage"][legs])
     rate = 1.0 / np.fmin(chosen, most)
-    flat = np.array([str(k).startswith(FLAT) for k in pos["key"][legs]], bool)
+    flat = pos["flat"][legs]
     rate[flat] = 0.0
     inverse = pos["inverse"][legs]
     constant = np.where(inverse, np.abs(pos["quantity"][legs]) * rate, 0.0)

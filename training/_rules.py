@@ -76,17 +76,36 @@ class RuleTable:
         """Maintenance over the call requirement, shape (n,)."""
         return np.asarray(self._call_ratio[self.version])
 
-    def max_leverage(self, asset: IntArray, notional: FloatArray) -> FloatArray:
-        """Largest leverage for the size of each position, shape of ``asset``; infinite where the ruleset names none."""
-        out = np.full(asset.shape, np.inf)
-        for v, row in enumerate(self.tiers):
-            for a, tier in enumerate(row):
-                where = (asset == a) & (self.version == v)[:, None]
-                if tier is not None and where.any():
-                    slot = np.maximum(np.searchsorted(tier.floor, notional[where], side="right") - 1, 0)
-                    # the call level asks for maintenance / call ratio, so leverage ends below its inverse too
-                    out[where] = np.fmin(tier.max_leverage[slot], 0.7 / np.maximum(tier.rate[slot], 1e-9))
-                    out[where] = np.minimum(out[where], 1.0 / self.initial[v][a])
+    def max_leverage(self, row: IntArray, asset: IntArray, notional: FloatArray) -> FloatArray:
+        """Largest leverage of positions by their size.
+
+        Parameters
+        ----------
+        row : ndarray of int64, shape (m,)
+            Row of each position in ``as_of``.
+        asset : ndarray of int64, shape (m,)
+            Index of its asset.
+        notional : ndarray, shape (m,)
+            Its size: dollars, or coins of coin-margined contracts.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+            Infinite where the ruleset names none.
+        """
+        out = np.full(len(row), np.inf)
+        width = len(self.tiers[0]) if self.tiers else 1
+        key = self.version[row] * width + asset
+        order = np.argsort(key, kind="stable")
+        found, first = np.unique(key[order], return_index=True)
+        for k, where in zip(found.tolist(), np.split(order, first)[1:], strict=True):
+            version, column = divmod(k, width)
+            tier = self.tiers[version][column]
+            if tier is not None:
+                slot = np.maximum(np.searchsorted(tier.floor, notional[where], side="right") - 1, 0)
+                # the call level asks for maintenance / call ratio, so leverage ends below its inverse too
+                most = np.fmin(tier.max_leverage, 0.7 / np.maximum(tier.rate, 1e-9))
+                out[where] = np.minimum(most, 1.0 / self.initial[version][column])[slot]
         return out
 
 

@@ -182,8 +182,8 @@ def _periods(population: Population, schedule: PriorSchedule) -> Iterator[Popula
         return
     number = (as_of - schedule.first) // (schedule.settings.refit_days * DAY_NS)
     for value in np.unique(number):
-        rows = np.flatnonzero(number == value)
-        yield population if len(rows) == len(as_of) else population.take(rows)
+        first, stop = np.searchsorted(number, (value, value + 1)).tolist()
+        yield population if stop - first == len(as_of) else population.between(first, stop)
 
 
 def _piece(build: _Build, part: Population) -> tuple[int, Dataset | None]:

@@ -39,7 +39,7 @@ class BuildSettings:
     baselines: bool = False
     refit_days: int = 91
     paths: int = 2048
-    chunk: int = 20_000
+    chunk: int = 10_000
 
     def __post_init__(self) -> None:
         for name, low, high in (("refit_days", 7, 3650), ("paths", 64, 16384), ("chunk", 100, 10**9)):

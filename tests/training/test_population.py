@@ -1,6 +1,7 @@
 """The sampled population: reproducible, alive, within the ruleset, blind to the future."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from models.book import Book
 from models.errors import InputError
 from models.instrument import parse_symbol
 from models.margin.levels import margin_levels
-from models.margin.rulesets import ruleset_names
+from models.margin.rulesets import load_ruleset, ruleset_names
 from models.margin.rulesets.loader import ruleset_model
+from models.typing import DAY_NS
 from tests.training.markets import HOUR, START, market
 from training._rules import RuleTable
 from training.population import TYPES, sample_population
@@ -112,7 +114,7 @@ def test_an_asset_without_a_price_is_not_held(panel, instants):
 
 
 def test_pieces_hold_whole_instants_and_all_accounts(population):
-    pieces = population.chunks(500)
+    pieces = list(population.chunks(500))
     assert sum(len(p) for _, p in pieces) == len(population)
     seen = [set(p.accounts["as_of"]) for _, p in pieces]
     assert sum(map(len, seen)) == len(set().union(*seen))
@@ -120,6 +122,22 @@ def test_pieces_hold_whole_instants_and_all_accounts(population):
     np.testing.assert_array_equal(piece.accounts["account_id"], population.accounts["account_id"][rows])
     held = np.isin(population.positions["row"], rows)
     np.testing.assert_array_equal(piece.positions["quantity"], population.positions["quantity"][held])
+
+
+def test_consecutive_accounts_are_those_that_are_taken_one_by_one(population):
+    some, same = population.between(130, 517), population.take(np.arange(130, 517))
+    for name in ("accounts", "positions", "collateral"):
+        one, other = getattr(some, name), getattr(same, name)
+        assert list(one) == list(other)
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key])
+    assert some.kind.tolist() == same.kind.tolist()
+
+
+def test_tables_out_of_the_order_of_their_accounts_are_refused(population):
+    turned = {name: column[::-1] for name, column in population.positions.items()}
+    with pytest.raises(InputError, match=r"positions\.row: expected positions in the order of their accounts"):
+        replace(population, positions=turned)
 
 
 def test_bad_arguments_are_refused(panel, instants):
@@ -144,16 +162,30 @@ def test_every_ruleset_of_linear_perpetuals_gives_accounts_that_its_own_rules_ta
 def test_initial_margin_that_a_venue_publishes_bounds_leverage():
     """Mango asks for a fifth of the notional of BTC: leverage of five is the most."""
     rules = RuleTable("mango-v4", ("BTC", "ETH"), np.array([START]))
-    allowed = rules.max_leverage(np.array([[0, 1]]), np.array([[1e4, 1e4]]))
-    assert allowed.tolist() == [[pytest.approx(5.0), pytest.approx(5.0)]]
+    allowed = rules.max_leverage(np.zeros(2, np.int64), np.array([0, 1]), np.array([1e4, 1e4]))
+    assert allowed.tolist() == [pytest.approx(5.0), pytest.approx(5.0)]
 
 
 def test_leverage_of_coin_margined_contracts_falls_with_their_size_in_coins():
     rules = RuleTable("binance-coinm", ("BTC",), np.array([START]), inverse=True)
-    allowed = rules.max_leverage(np.zeros((3, 1), np.int64), np.array([[1.0], [30.0], [600.0]]))[:, 0]
+    nothing = np.zeros(3, np.int64)
+    allowed = rules.max_leverage(nothing, nothing, np.array([1.0, 30.0, 600.0]))
     assert allowed.tolist() == [125.0, 20.0, 3.0]
     assert rules.ratio(np.array([0])).tolist() == [1.0]
     assert rules.call_ratio.tolist() == [0.8]
+
+
+def test_leverage_is_that_of_the_version_of_each_row_and_of_each_asset():
+    """What is asked for in any order, over two versions and two assets, is what one position at a time is told."""
+    as_of = np.array([START, START + 400 * DAY_NS])
+    rules = RuleTable("binance-usdm", ("BTC", "LTC"), as_of)
+    rows, assets, sizes = np.array([1, 0, 1, 0, 1]), np.array([1, 1, 0, 0, 1]), np.array([1e3, 2e6, 5e7, 3e5, 4e6])
+    one = [float(rules.max_leverage(rows[[i]], assets[[i]], sizes[[i]])[0]) for i in range(5)]
+    assert rules.max_leverage(rows, assets, sizes).tolist() == one
+    assert one[0] > one[4]  # more of it, less leverage
+    tiers = load_ruleset("binance-usdm", datetime.fromtimestamp(as_of[0] / 1e9, UTC)).tier("LTC/USDT:USDT")
+    slot = int(np.searchsorted(tiers.floor, 2e6, side="right")) - 1
+    assert one[1] == min(tiers.max_leverage[slot], 0.7 / tiers.rate[slot])
 
 
 def test_an_asset_that_is_no_collateral_counts_for_nothing():

@@ -161,7 +161,7 @@ def test_debts_are_in_loans_and_unified_accounts_alone(population):
 
 
 def test_pieces_carry_the_columns_of_all_regimes(population):
-    pieces = population.chunks(700)
+    pieces = list(population.chunks(700))
     assert sum(len(p) for _, p in pieces) == len(population)
     rows, piece = pieces[1]
     assert all(a is b for a, b in zip(piece.accounts["csa"], population.accounts["csa"][rows], strict=True))

@@ -51,15 +51,14 @@ def draw_inverse(history: History, slots: Slots, rules: RuleTable, rng: np.rando
     asset, valid = wanted_major(history, slots.as_of, (now, then), rng)
     price = np.where(valid, history.price(then, asset), 1.0)
     equity = drawn_equity(n, rng)
-    allowed = rules.max_leverage(
-        asset[:, None], (drawn := drawn_leverage(slots.kind, rng))[:, None] * _col(equity, price)
-    )
-    leverage = np.minimum(drawn, 0.9 * allowed[:, 0])
+    drawn = drawn_leverage(slots.kind, rng)
+    allowed = rules.max_leverage(np.arange(n), asset, drawn * (equity / price))
+    leverage = np.minimum(drawn, 0.9 * allowed)
     legs, count = _legs(slots, history, asset, price, then, rng)
     side = np.where(slots.kind == type_index("coin-long"), 1.0, -1.0)
     legs.quantity *= (side * leverage * equity)[:, None]
     coins = equity / price
-    setting = settings_for(leverage, rng.integers(0, 3, n), allowed[:, 0])
+    setting = settings_for(leverage, rng.integers(0, 3, n), allowed)
     isolated = (rng.uniform(size=n) < of_kind(slots.kind, "isolated")) & (count == 1)
     names = objects(list(history.panel.assets))[asset]
     return Draft(
@@ -80,10 +79,6 @@ def draw_inverse(history: History, slots: Slots, rules: RuleTable, rng: np.rando
         isolated_margin=np.where(isolated, coins, np.nan),
         setting=setting,
     )
-
-
-def _col(equity: FloatArray, price: FloatArray) -> FloatArray:
-    return np.asarray((equity / price)[:, None])
 
 
 def _legs(

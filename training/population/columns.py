@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from models.errors import InputError
 from models.typing import IntArray, ObjectArray
 from training.population.kinds import TYPES
 
@@ -23,15 +24,26 @@ class Population:
     Parameters
     ----------
     accounts, positions, collateral : dict of str to ndarray
-        Columns for `Book.from_columns`; positions and collateral carry ``row``, the index of their account.
+        Columns for `Book.from_columns`; positions and collateral carry ``row``, the index of their account, in rising
+        order.
     kind : ndarray of int64, shape (n,)
         Index into `TYPES`.
+
+    Raises
+    ------
+    InputError
+        If the rows of positions or collateral are not in the order of their accounts.
     """
 
     accounts: Columns
     positions: Columns
     collateral: Columns
     kind: IntArray
+
+    def __post_init__(self) -> None:
+        for name, table in (("positions", self.positions), ("collateral", self.collateral)):
+            if (np.diff(table["row"]) < 0).any():
+                raise InputError(f"{name}.row", "not in order", f"{name} in the order of their accounts")
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -41,7 +53,7 @@ class Population:
         """Margin regime of each account (`Kind.regime` of its type), shape (n,)."""
         return np.asarray(objects([k.regime for k in TYPES])[self.kind], object)
 
-    def chunks(self, rows: int) -> list[tuple[IntArray, Population]]:
+    def chunks(self, rows: int) -> Iterator[tuple[IntArray, Population]]:
         """Cut into consecutive pieces of at least ``rows`` accounts, never inside an instant.
 
         Parameters
@@ -49,19 +61,37 @@ class Population:
         rows : int
             Fewest accounts in a piece, but for the last one.
 
-        Returns
-        -------
-        list of (ndarray of int64, Population)
-            The positions of the accounts of each piece, and the piece.
+        Yields
+        ------
+        (ndarray of int64, Population)
+            The positions of the accounts of a piece, and the piece: views of this one's columns, but for ``row``.
         """
         as_of = self.accounts["as_of"]
-        starts = np.append(np.flatnonzero(np.diff(as_of, prepend=np.iinfo(np.int64).min)), len(self))
-        out, first = [], 0
-        for stop in starts[1:]:
-            if stop - first >= rows or stop == len(self):
-                out.append((np.arange(first, stop), self.take(np.arange(first, stop))))
-                first = int(stop)
-        return [piece for piece in out if len(piece[0])]
+        first = 0
+        for stop in np.append(np.flatnonzero(as_of[1:] != as_of[:-1]) + 1, len(self)).tolist():
+            if stop > first and (stop - first >= rows or stop == len(self)):
+                yield np.arange(first, stop), self.between(first, stop)
+                first = stop
+
+    def between(self, first: int, stop: int) -> Population:
+        """Choose consecutive accounts.
+
+        Parameters
+        ----------
+        first, stop : int
+            Position of the first, and of the one behind the last.
+
+        Returns
+        -------
+        Population
+            The chosen accounts with their positions and collateral, as views but for ``row``.
+        """
+        tables = []
+        for table in (self.positions, self.collateral):  # both are in the order of their accounts
+            a, b = np.searchsorted(table["row"], (first, stop)).tolist()
+            tables.append({name: v[a:b] - first if name == "row" else v[a:b] for name, v in table.items()})
+        accounts = {name: column[first:stop] for name, column in self.accounts.items()}
+        return Population(accounts, tables[0], tables[1], self.kind[first:stop])
 
     def take(self, rows: IntArray) -> Population:
         """Choose accounts by position, in rising order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -66,7 +67,7 @@ def sample_population(
     draw = LinearDraw(panel, RuleTable(ruleset, panel.assets, as_of, currency), as_of, kind, rng)
     alive = draw.survivors()
     kept = _first_of_each(draw.as_of, alive, per_instant)
-    return draw.population().take(kept)
+    return draw.population(kept)
 
 
 def check_instants(instants: IntArray, per_instant: int) -> IntArray:
@@ -189,13 +190,14 @@ class LinearDraw:
         wanted = self._of_kind(lambda k: k.typical) * np.exp(0.7 * self.rng.standard_t(5, self.n))
         wanted = np.clip(wanted, least, most)
         notional = np.abs(self.weight) * (wanted * self.equity)[:, None]
-        allowed = self.rules.max_leverage(self.asset, notional)
-        bound = np.where(self.leg, allowed, np.inf).min(axis=1) * 0.9
-        self.leverage = np.minimum(wanted, bound)
+        allowed = np.full(self.leg.shape, np.inf)
+        row = np.nonzero(self.leg)[0]
+        allowed[self.leg] = self.rules.max_leverage(row, self.asset[self.leg], notional[self.leg])
+        ceiling = allowed.min(axis=1)
+        self.leverage = np.minimum(wanted, ceiling * 0.9)
         then = np.take_along_axis(self.then, self.asset, axis=1)
         self.entry = np.where(self.leg, then, 1.0)
         self.quantity = np.where(self.leg, self.weight * (self.leverage * self.equity)[:, None] / self.entry, 0.0)
-        ceiling = np.where(self.leg, allowed, np.inf).min(axis=1)
         self.setting = settings_for(self.leverage, self.rng.integers(0, 3, self.n), ceiling)
         self.isolated = self.rng.uniform(size=self.n) < self._of_kind(lambda k: k.isolated)
         self.isolated &= self.count == 1
@@ -249,54 +251,76 @@ class LinearDraw:
 
     def _gap(self, alive: BoolArray) -> FloatArray:
         out = np.full(self.n, -1.0)
-        whole = self.population()
         rows = np.flatnonzero(alive)
         for first in range(0, len(rows), _AT_ONCE):
             part = rows[first : first + _AT_ONCE]
-            some = whole.take(part)
+            some = self.population(part)
             book, failures = Book.from_columns(some.accounts, some.positions, some.collateral, self.panel.assets)
             good = np.delete(part, [f.row for f in failures]) if failures else part
             out[good] = margin_levels(book, self.now[good]).gap_call
         return out
 
-    def population(self) -> Population:
-        """Lay the draws out in columns."""
-        names = objects([f"a{i}" for i in range(self.n)])
-        row, leg = np.nonzero(self.leg)
+    @cached_property
+    def _names(self) -> ObjectArray:
+        return objects([f"a{i}" for i in range(self.n)])
+
+    def population(self, rows: IntArray | None = None) -> Population:
+        """Lay the draws out in columns.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (m,), optional
+            Which, strictly rising; all by default.
+
+        Returns
+        -------
+        Population
+            The chosen accounts.
+        """
+        rows = np.arange(self.n) if rows is None else rows
+        inside, leg = np.nonzero(self.leg[rows])
         symbols = objects([f"{a}/{self.currency}:{self.currency}" for a in self.panel.assets])
+        row = rows[inside]
         isolated = self.isolated[row]
         positions: Columns = {
-            "row": row,
-            "account_id": names[row],
+            "row": inside,
+            "account_id": self._names[row],
             "as_of": self.as_of[row],
             "symbol": symbols[self.asset[row, leg]],
             "quantity": self.quantity[row, leg],
             "entry_price": self.entry[row, leg],
-            "margin_mode": np.where(isolated, "isolated", "cross").astype(object),
+            "margin_mode": np.array(["cross", "isolated"], object)[isolated.astype(np.int64)],
             "isolated_margin": np.where(isolated, self.cash[row], np.nan),
             "leverage": self.setting[row],
         }
-        return Population(self._account_columns(names), positions, self._collateral_columns(names), self.kind)
-
-    def _account_columns(self, names: ObjectArray) -> Columns:
-        return {
-            "account_id": names,
-            "as_of": self.as_of,
-            "ruleset": np.full(self.n, self.ruleset, object),
-            "currency": np.full(self.n, self.currency, object),
+        accounts: Columns = {
+            "account_id": self._names[rows],
+            "as_of": self.as_of[rows],
+            "ruleset": np.full(len(rows), self.ruleset, object),
+            "currency": np.full(len(rows), self.currency, object),
         }
+        return Population(accounts, positions, self._collateral_columns(rows), self.kind[rows])
 
-    def _collateral_columns(self, names: ObjectArray) -> Columns:
-        wallet = np.where(self.isolated, 0.1 * self.equity, self.cash)
-        held = np.flatnonzero(self.coin >= 0)
+    def _collateral_columns(self, rows: IntArray) -> Columns:
+        """The wallet of each account, behind it the coins that it holds."""
+        holds = self.coin[rows] >= 0
+        place = np.repeat(np.arange(len(rows)), 1 + holds)
+        row = rows[place]
         second = "USDC" if self.rules.usdc and self.currency != "USDC" else self.currency
-        stable = np.where(np.arange(self.n) % 4 == 3, second, self.currency).astype(object)
-        row = np.concatenate([np.arange(self.n), held])
-        order = np.argsort(row, kind="stable")
-        assets = np.concatenate([stable, np.asarray(self.panel.assets, object)[self.coin[held]]])[order]
-        quantity = np.concatenate([wallet, self.coin_quantity[held]])[order]
-        row = row[order]
-        return {"row": row, "account_id": names[row], "as_of": self.as_of[row], "asset": assets, "quantity": quantity}
+        names = objects([*self.panel.assets, self.currency, second])
+        width = len(self.panel.assets)
+        asset = width + (row % 4 == 3)
+        quantity = np.where(self.isolated[row], 0.1 * self.equity[row], self.cash[row])
+        coins = np.flatnonzero(np.diff(place, prepend=-1) == 0)
+        asset[coins], quantity[coins] = self.coin[row[coins]], self.coin_quantity[row[coins]]
+        as_of = self.as_of[row]
+        return {
+            "row": place,
+            "account_id": self._names[row],
+            "as_of": as_of,
+            "asset": names[asset],
+            "quantity": quantity,
+        }
 
 
 def _first_of_each(as_of: IntArray, alive: BoolArray, most: int) -> IntArray:

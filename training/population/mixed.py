@@ -148,7 +148,7 @@ class _Part:
             assert self.rules is not None
             draw = LinearDraw(self.history.panel, self.rules, self.slots.as_of, self.slots.kind, rng)
             rows = np.flatnonzero(draw.survivors(wanted))
-            return rows, draw.population().take(rows)
+            return rows, draw.population(rows)
         draft = self._draft(rng)
         return survivors(draft, wanted, draw_changes(len(self.slots), rng), self.history)
 
