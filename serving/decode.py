@@ -25,6 +25,8 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _flag = msgspec.json.Decoder(bool)
 _chances = msgspec.json.Decoder(tuple[Annotated[float, msgspec.Meta(gt=0, lt=1)], ...])
+_positive = msgspec.json.Decoder(Annotated[float, msgspec.Meta(gt=0)])
+_minutes = msgspec.json.Decoder(Annotated[float, msgspec.Meta(ge=1)])
 _policy = msgspec.json.Decoder(Policy | None)
 _path = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _named = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
@@ -60,6 +62,10 @@ class Accounts:
         Other probabilities for which the cost of the desk is asked.
     reduce, release, substitute : bool
         Whether the desk's plan may reduce positions, take back what is not needed, and exchange what is posted.
+    worth : float or None
+        Dollars that may be spent to avoid a dollar of expected loss, where the desk has no target to reach.
+    every_minutes : float
+        Minutes to the next decision, with ``worth``.
     """
 
     accounts: list[Account]
@@ -72,6 +78,8 @@ class Accounts:
     reduce: bool = False
     release: bool = False
     substitute: bool = False
+    worth: float | None = None
+    every_minutes: float = 480.0
 
 
 def decode_accounts(body: bytes, max_accounts: int) -> Accounts:
@@ -196,7 +204,7 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
     fields = _envelope(body)
     if "account_id" in fields:
         return decode_accounts(body, max_accounts), None, None
-    known = ("accounts", "account", "target", "policy", "desk", "front", *_OWN)
+    known = ("accounts", "account", "target", "policy", "desk", "front", *_OWN, "worth", "every_minutes")
     for name in fields:
         if name not in known:
             _unknown(name, ", ".join(known))
@@ -208,6 +216,12 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
         _part(_flag, fields[name], name) if name in fields else False for name in ("desk", *_OWN)
     )
     front = _part(_chances, fields["front"], "front") if "front" in fields else ()
+    worth = _part(_positive, fields["worth"], "worth") if "worth" in fields else None
+    every = _part(_minutes, fields["every_minutes"], "every_minutes") if "every_minutes" in fields else 480.0
+    if worth is not None and (not desk or reduce or release or substitute or front):
+        others = ", ".join(f"'{name}'" for name in (*_OWN, "front"))
+        detail = f"worth: expected with 'desk', and without {others}, was {worth:g}"
+        raise ProblemError(422, "invalid_input", detail, "worth")
     if "account" in fields:
         account = _part(_account, fields["account"], "account")
         try:
@@ -217,7 +231,10 @@ def decode_recommendation(body: bytes, max_accounts: int) -> tuple[Accounts, Tar
         batch = Accounts([account], [0], [], True)
     else:
         batch = _decode_list(fields["accounts"], max_accounts)
-    asked = replace(batch, desk=desk, front=front, reduce=reduce, release=release, substitute=substitute)
+    asked = replace(
+        batch, desk=desk, front=front, reduce=reduce, release=release, substitute=substitute, worth=worth,
+        every_minutes=every,
+    )  # fmt: skip
     return asked, target, policy
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from models.account import Account
 from models.errors import Failure
@@ -42,7 +43,9 @@ class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ``front`` lists other probabilities for which the cost of the desk is asked. With ``reduce`` the plan of a desk
     reduces positions where transfers cannot reach the target, with ``release`` it takes back what is not needed, with
     ``substitute`` it exchanges what is posted under agreements where that saves. Where no target is given it is that of
-    the policy, else 0.01@1440.
+    the policy, else 0.01@1440. With ``worth``, dollars that may be spent to avoid a dollar of expected loss, a desk is
+    sent what saves the most and cannot wait ``every_minutes`` for the next decision; accounts over the target are
+    weighed.
     """
 
     accounts: list[Account]
@@ -53,6 +56,8 @@ class RecommendationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reduce: bool = False
     release: bool = False
     substitute: bool = False
+    worth: Annotated[float, Meta(gt=0)] | None = None
+    every_minutes: Annotated[float, Meta(ge=1)] = 480.0
 
 
 class Market(Struct, frozen=True, kw_only=True):

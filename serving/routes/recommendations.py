@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models.rebalance import Target
+from models.rebalance.joint import Weighing
 from serving.openapi import body_of, json_answer, problem_answers
 from serving.routes._hot import answer, read_body, run_sized, runtime_of
 from serving.security import Role, need
@@ -32,7 +33,7 @@ async def recommend(request: Request) -> Response:
     """Recommend; ``target`` is PROBABILITY@MINUTES (else the policy's, else 0.01@1440), ``policy`` what may be done.
 
     Where it brings no policy that of the desk holds, else that of the server. With ``desk`` all accounts are planned
-    together on the places and routes of the policy.
+    together on the places and routes of the policy: for the target, or, with ``worth``, for what saves the most.
     """
     tenant = need(request, Role.PREDICT).tenant
     runtime = runtime_of(request)
@@ -41,7 +42,10 @@ async def recommend(request: Request) -> Response:
 
     def work() -> Response:
         if accounts.desk:
-            return answer(runtime.engine.recommend_desk(accounts, target, policy, accounts.front))
+            weighing = None if accounts.worth is None else Weighing(accounts.worth)
+            every = accounts.every_minutes
+            found = runtime.engine.recommend_desk(accounts, target, policy, accounts.front, weighing, every)
+            return answer(found)
         return answer(runtime.engine.recommend(accounts, target or policy.limits.goal or Target(), policy))
 
     return await run_sized(runtime, _ALWAYS_IN_THREAD, work)

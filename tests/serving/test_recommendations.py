@@ -165,6 +165,35 @@ def test_what_is_posted_is_exchanged_alone_and_in_the_plan_of_a_desk(
     assert client.post(PATH, asked | {"substitute": 1}).json()["field"] == "substitute"
 
 
+def test_a_desk_is_sent_what_saves_the_most(client: Client, risky: dict[str, Any]) -> None:
+    """By worth no target is reached: too little for all is no refusal, and what can wait is left for later."""
+    accounts = [risky | {"account_id": name} for name in ("a", "b")]
+    policy = _desk_policy(3000.0)
+    policy["limits"] = {"liquidation_cost": 500}
+    asked = {"accounts": accounts, "policy": policy, "desk": True, "worth": 1.0}
+    plan = client.post(PATH, asked | {"every_minutes": 4320}).json()["plan"]
+    assert plan["knob"] == 1.0
+    assert plan["relaxations"] == []
+    assert 0.0 < sum(t["amount"] for t in plan["transfers"]) <= 3000.0
+    assert plan["certificate"]["worsened"] == []
+    waits = client.post(PATH, asked | {"every_minutes": 1}).json()["plan"]
+    assert (waits["transfers"], waits["waits"]) == ([], ["a", "b"])
+    careless = client.post(PATH, asked | {"worth": 1e-9, "every_minutes": 4320}).json()["plan"]
+    assert careless["transfers"] == []
+
+
+@pytest.mark.parametrize(("change", "field"), [
+    ({"worth": 0}, "worth"), ({"worth": 1.0, "desk": False}, "worth"), ({"worth": 1.0, "reduce": True}, "worth"),
+    ({"worth": 1.0, "substitute": True}, "worth"),
+    ({"worth": 1.0, "front": [0.1]}, "worth"), ({"worth": 1.0, "every_minutes": 0}, "every_minutes"),
+])  # fmt: skip
+def test_worth_is_asked_of_a_desk_alone(
+    client: Client, risky: dict[str, Any], change: dict[str, Any], field: str
+) -> None:
+    answer = client.post(PATH, {"accounts": [risky], "policy": _desk_policy(1.0), "desk": True} | change)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
 def test_the_target_of_the_policy_holds_where_the_request_has_none(client: Client, risky: dict[str, Any]) -> None:
     policy = {"limits": {"target": "0.05@240"}}
     (found,) = client.post(PATH, {"account": risky, "policy": policy}).json()["recommendations"]
