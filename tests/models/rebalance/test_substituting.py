@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.account import Account
 from models.book import Book
 from models.margin.csa import CsaTerms, EligibleCollateral, PartyTerms, PostedCollateral, Rounding, posted_value
-from models.margin.levels import margin_levels
+from models.margin.levels import STATES, margin_levels
 from models.rebalance import Plan, Policy, Recommendation, Target, policy_from_mapping, recommend
 from models.rebalance.balances import changed, held
 from tests.models.rebalance.regimes import ASSETS, NAMED, PRICES, TERMS, gap_predict, of
@@ -377,6 +377,29 @@ def test_accounts_without_an_agreement_and_assets_not_posted_are_left_alone() ->
     assert all(item.kind != "substitute" for item in (*plain.unreachable, *(p.actions[0] for p in plain.plans)))
     none = found_for(posted(), policy(rule={"ask_back": ["ETH"]}))
     assert (none.status, none.plans, none.unreachable) == ("ok", (), ())
+
+
+@SLOW
+@given(
+    usd=st.floats(150_000.0, 800_000.0),
+    btc=st.floats(0.0, 2.0),
+    probability=st.sampled_from([0.001, 0.01, 0.05]),
+    stress=st.lists(st.floats(0.85, 1.15), min_size=1, max_size=3),
+)
+def test_no_price_of_the_policy_and_no_moment_ends_worse_than_nothing(
+    usd: float, btc: float, probability: float, stress: list[float]
+) -> None:
+    account, target = posted(usd, btc), Target(probability, 1440)
+    found = found_for(account, policy(limits={"stress": stress}), gap_predict(), target)
+    for plan in [p for p in found.plans if p.actions[0].kind == "substitute"]:
+        assert plan.substitution is not None
+        moments = carried_out(account, plan)
+        book = Book.from_accounts([account, *moments], ASSETS)[0]
+        assert np.all(gap_predict()(book)[1:, 2] <= probability)
+        assert plan.p_after[2] == pytest.approx(gap_predict()(book)[2, 2])
+        for factor in (1.0, *stress):
+            state = margin_levels(book, PRICES * factor).state
+            assert np.all((state[1:] <= state[0]) | (state[1:] < STATES.index("call"))), factor
 
 
 def test_exchanges_come_to_an_end() -> None:
