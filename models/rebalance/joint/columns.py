@@ -28,8 +28,12 @@ from models.typing import FloatArray, IntArray
 
 __all__ = ["bound_by_columns"]
 
-_COVERS = 8
-"""How often inequalities are added."""
+_COVERS = 40
+"""How often inequalities are added at most."""
+_GROWN = 1e-5
+"""Growth of the bound, as a share, below which inequalities bring nothing more."""
+_IDLE = 2
+"""How often in a row they may bring nothing."""
 _TURNS = 30
 _KEPT = 0.7
 """Share of the best prices so far in those that are asked, beside the newest ones."""
@@ -63,11 +67,14 @@ def bound_by_columns(
     price : ndarray, shape (K,)
         Dollars of one unit of each pool where that bound was found.
     """
-    master = _Master(problem, price)
-    for turn in range(_COVERS + 1):
-        master.converge(end, clock)
-        if turn == _COVERS or clock() >= end or not master.sharpen():
+    master, idle = _Master(problem, price), 0
+    master.converge(end, clock)
+    for _ in range(_COVERS):
+        before = master.bound
+        if idle == _IDLE or clock() >= end or not master.sharpen():
             break
+        master.converge(end, clock)
+        idle = 0 if master.bound > before + _GROWN * abs(before) else idle + 1
     return master.bound, master.price
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from scipy.optimize import linprog
 
 from models.rebalance.joint.problem import DeskProblem
 from models.typing import FloatArray, IntArray
@@ -14,6 +16,9 @@ __all__ = ["FlowCover", "flow_covers", "largest_flow"]
 _VIOLATED = 1e-3
 """Share of an inventory by which an inequality must be violated to be worth a row."""
 _USED = 1e-6
+_SETS = 10
+"""Transfers of one inventory of which every set is looked at."""
+_OPTIMAL = 0
 _FULL = 0.9
 """Share of an inventory that must be drawn: of what is drawn, steps take a part that covers no need."""
 
@@ -45,7 +50,7 @@ def largest_flow(problem: DeskProblem) -> FloatArray:
 
 
 def flow_covers(problem: DeskProblem, flow: FloatArray, used: FloatArray) -> list[FlowCover]:
-    """Find inequalities that a solution of a relaxation violates, at most one for each pool.
+    """Find inequalities that a solution of a relaxation violates, at most five for each pool.
 
     Parameters
     ----------
@@ -59,7 +64,7 @@ def flow_covers(problem: DeskProblem, flow: FloatArray, used: FloatArray) -> lis
     Returns
     -------
     list of FlowCover
-        The most violated one of each pool among those tried.
+        The most violated one of each pool in each of the orders tried, and of all that weigh its ten largest flows.
 
     Notes
     -----
@@ -68,8 +73,15 @@ def flow_covers(problem: DeskProblem, flow: FloatArray, used: FloatArray) -> lis
     has (flow cover). A transfer j that is not in S may be added with its flow less (max(m_j, max of S) - t) times its
     use (extended). Sets are tried in four orders: by use, by share of the largest flow, and large or small ones first.
 
+    Whatever set T of a few transfers is used, their flow is at most the smaller of what the pool has and of the sum of
+    their m. Weights w and a right-hand side b with w(T) + b at least that for every T give an inequality; those that
+    the solution violates most are the prices of a linear programme over all T (Fenchel cuts). Among them are flow
+    covers that no order finds, and inequalities of other kinds.
+
     References
     ----------
+    E. A. Boyd, "Fenchel cutting planes for integer programs", Operations Research 42 (1994).
+
     M. W. Padberg, T. J. Van Roy, L. A. Wolsey, "Valid linear inequalities for fixed charge problems", Operations
     Research 33 (1985), theorem 4 and section 3.
     """
@@ -78,19 +90,18 @@ def flow_covers(problem: DeskProblem, flow: FloatArray, used: FloatArray) -> lis
     for k, free in enumerate(problem.pools.free.tolist()):
         mine = np.flatnonzero(pool == k)
         if flow[mine].sum() >= free * _FULL and free > 0:
-            best = _best_cover(mine, flow[mine], np.minimum(used[mine], 1.0), largest[mine], free)
-            found += [] if best is None else [best]
+            known = mine, flow[mine], np.minimum(used[mine], 1.0), largest[mine], free
+            found += [*_violated(*known), *_deepest(*known)]
     return found
 
 
-def _best_cover(
-    mine: IntArray, flow: FloatArray, used: FloatArray, largest: FloatArray, free: float
-) -> FlowCover | None:
-    """The most violated inequality of one pool."""
-    lowest, best = _VIOLATED * free, None
+def _violated(mine: IntArray, flow: FloatArray, used: FloatArray, largest: FloatArray, free: float) -> list[FlowCover]:
+    """The most violated inequality of one pool in each order, without those that are the same."""
+    out = dict[bytes, FlowCover]()
     active = np.flatnonzero(used > _USED)
     whole = 1e12 * (used > 0.999)
     for key in (used, flow / np.maximum(largest, 1e-300), largest + whole, whole - largest):
+        lowest, best = _VIOLATED * free, None
         order = active[np.argsort(-key[active], kind="stable")]
         sums = np.cumsum(largest[order])
         for last in range(int(np.searchsorted(sums, free * (1 + 1e-9), side="right")), len(order)):
@@ -99,7 +110,32 @@ def _best_cover(
             if violation > lowest:
                 most = free - float(weight[order[: last + 1]].sum())
                 lowest, best = violation, FlowCover(mine[inside], weight[inside], most)
-    return best
+        if best is not None:
+            out[best.arcs.tobytes() + best.weight.tobytes()] = best
+    return list(out.values())
+
+
+def _deepest(mine: IntArray, flow: FloatArray, used: FloatArray, largest: FloatArray, free: float) -> list[FlowCover]:
+    """The most violated inequality of all on the largest flows of one pool, if there is one."""
+    active = np.flatnonzero(used > _USED)
+    active = active[np.argsort(-flow[active], kind="stable")[:_SETS]]
+    sets = _sets(len(active))
+    drawn = np.minimum(sets @ (largest[active] / free), 1.0)
+    rows, limits = np.vstack([sets.T, np.ones(len(sets))]), np.append(used[active], 1.0)
+    found = linprog(-drawn, A_ub=rows, b_ub=limits, method="highs")
+    if found.status != _OPTIMAL:
+        return []
+    weight = np.maximum(-found.ineqlin.marginals[:-1], 0.0)
+    most = float((drawn - sets @ weight).max())  # of every set, whatever the accuracy of the weights
+    if float(flow[active].sum()) / free - weight @ used[active] - most <= _VIOLATED:
+        return []
+    return [FlowCover(mine[active], free * weight, free * most)]
+
+
+@cache
+def _sets(n: int) -> FloatArray:
+    """Every set of n, a row each of zeros and ones."""
+    return np.asarray((np.arange(1 << n)[:, None] >> np.arange(n)) & 1, np.float64)
 
 
 def _weights(

@@ -31,7 +31,7 @@ _VAST = 2 * MANY
 """Above so many transfers exchanges have all of the time; below, the solver brings more than the rest of it."""
 _EXCHANGING = 0.4
 """Share of the time that may go to exchanges where the solver follows."""
-_BOUNDING = 0.25
+_BOUNDING = 0.35
 """Share of the time that may go to the bound by columns."""
 _SERVING = 0.2
 """Share of what is left that may go to a first plan that meets every need."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from models.rebalance.joint.columns import bound_by_columns
 from models.rebalance.joint.exchange import exchanges
@@ -94,12 +94,14 @@ def test_a_need_that_nothing_meets_is_no_bound() -> None:
 def test_flow_covers_hold_of_every_plan_and_cut_off_what_is_shared_in_fractions() -> None:
     desk = accounts(need=[60.0, 60.0, 60.0], free=[100.0, 1_000.0], fixed=[1.0, 5.0])
     shared = np.array([60.0, 0.0, 40.0, 20.0, 0.0, 60.0])  # by account, the cheap pool first
-    (one,) = flow_covers(desk, shared, shared / 60.0)
+    found = flow_covers(desk, shared, shared / 60.0)
+    for each in found:
+        assert (shared - one_weight(each.arcs, each.weight) * shared / 60.0)[each.arcs].sum() > each.most + 1.0
+    one = found[0]
     assert sorted(one.arcs.tolist())[:2] == [0, 2]
     at = dict(zip(one.arcs.tolist(), one.weight.tolist(), strict=True))
     assert at[0] == at[2] == 40.0  # 60 less the 20 by which two are too much
     assert one.most == 100.0 - 2 * 40.0
-    assert (shared - one_weight(one.arcs, one.weight) * shared / 60.0)[one.arcs].sum() > one.most + 1.0
 
 
 def one_weight(arcs: NDArray[np.int64], weight: FloatArray) -> FloatArray:
@@ -122,6 +124,36 @@ def test_flow_covers_of_random_shares_hold_of_every_plan_of_small_desks() -> Non
                 flow = plans[:, one.arcs] * a.draw[one.arcs] + (plans[:, one.arcs] > 0) * a.fixed_units[one.arcs]
                 assert np.all(flow.sum(axis=1) - (plans[:, one.arcs] > 0) @ one.weight <= one.most + 1e-6), seed
     assert seen > 200
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_lies_beyond_all_mixtures_of_plans_is_cut_off_and_no_mixture_is(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = rng.uniform(20.0, 70.0, 3)
+    desk = accounts(need=size.tolist(), free=[100.0, 1_000.0], fixed=[1.0, 5.0])
+    cheap = np.flatnonzero(desk.arcs.pool == 0)
+    plans = []  # largest flows of each set: one of them takes what is left
+    for chosen in itertools.product([False, True], repeat=3):
+        for last in range(3):
+            flow = np.zeros(3)
+            for i in [*(j for j in range(3) if j != last), last]:
+                flow[i] = chosen[i] * min(size[i], 100.0 - flow.sum())
+            plans.append((flow, np.array(chosen, float)))
+    flows, uses = np.array([f for f, _ in plans]), np.array([u for _, u in plans])
+    for _ in range(30):
+        share = rng.dirichlet(np.full(len(plans), 0.3))
+        mixed, used = np.zeros(len(desk.arcs)), np.zeros(len(desk.arcs))
+        mixed[cheap], used[cheap] = share @ flows, share @ uses
+        assert flow_covers(desk, mixed, used) == []
+        target = rng.uniform(0.5, 1.0, 3)
+        mixed[cheap], used[cheap] = target * size, target
+        if mixed.sum() < 95.0:
+            continue
+        mixed *= min(1.0, 100.0 / mixed.sum())
+        most = linprog(  # the largest flow of any mixture that uses the transfers no more
+            -flows.sum(axis=1), A_ub=uses.T, b_ub=target, A_eq=np.ones((1, len(plans))), b_eq=[1.0]
+        )
+        assert bool(flow_covers(desk, mixed, used)) or mixed.sum() <= -most.fun + 0.11
 
 
 def covering_plans(desk: DeskProblem) -> FloatArray:
