@@ -29,7 +29,11 @@ __all__ = ["WARM", "exchanged", "exchanges"]
 _CHUNK = 500
 _SEED = 1
 _CHUNKS = 2000
-_RUINED = 8
+_RUINED, _MANY = 8, 24
+"""Most accounts of an exchange, and of one in `_SELDOM`, so that even what many share is emptied."""
+_SELDOM, _POOLS = 8, 4
+_ORDERED = 3
+"""In one of so many exchanges the largest need is served first: only an empty inventory may have room for it."""
 WARM = 0.1
 """Temperature to start from, as a share of the mean cost of an account."""
 _SAME = 1e-9
@@ -142,7 +146,7 @@ def _explored(
     now = started(desk, free, room, amount, random)
     best, lead, lowest = amount.copy(), 0.0, 0.0
     room_for = 2 * len(amount)  # what is taken back, and what takes its place
-    ruined, arc, size = np.zeros(_RUINED, np.int64), np.zeros(room_for, np.int64), np.zeros(room_for)
+    ruined, arc, size = np.zeros(_MANY, np.int64), np.zeros(room_for, np.int64), np.zeros(room_for)
     for _ in range(tries):
         chosen = ruined[: _ruined(desk, now, ruined)]
         before, old = now.cost[chosen].sum(), now.cost[chosen].copy()
@@ -167,9 +171,9 @@ def _explored(
 @kernel
 def _ruined(desk: ServedDesk, now: Now, chosen: IntArray) -> int:
     """Choose accounts that share one or two inventories, in random order; how many."""
-    wanted, count = 1 + _random(now, len(chosen)), 1
+    wanted, count = 1 + _random(now, _MANY if _random(now, _SELDOM) == 0 else _RUINED), 1
     chosen[0] = desk.owners[_random(now, len(desk.owners))]
-    for _ in range(2):
+    for _ in range(1 + _random(now, _POOLS)):
         pool = desk.pool[_one_of(desk, now, chosen[_random(now, count)])]
         low, high = desk.pool_first[pool], desk.pool_first[pool + 1]
         start = _random(now, high - low)
@@ -181,7 +185,20 @@ def _ruined(desk: ServedDesk, now: Now, chosen: IntArray) -> int:
     for c in range(count - 1, 0, -1):
         d = _random(now, c + 1)
         chosen[c], chosen[d] = chosen[d], chosen[c]
+    if _random(now, _ORDERED) == 0:
+        _sort(chosen, count, desk.need)
     return count
+
+
+@kernel
+def _sort(chosen: IntArray, count: int, need: FloatArray) -> None:
+    """Put the accounts with the largest needs first."""
+    for c in range(1, count):
+        i, d = chosen[c], c
+        while d > 0 and need[chosen[d - 1]] < need[i]:
+            chosen[d] = chosen[d - 1]
+            d -= 1
+        chosen[d] = i
 
 
 @kernel
