@@ -25,6 +25,7 @@ from models.rebalance.joint.pockets import named
 from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.risk import risk_of, tail_of, with_risk
 from models.rebalance.joint.solve import Solution, prepare, solve
+from models.rebalance.joint.spare import Carried, spared
 from models.rebalance.joint.survey import LEAST_QUALITY, RESOLVED, giving_pockets, needy_pockets, qualities, standing
 from models.rebalance.joint.tails import Scenarios, Tail
 from models.rebalance.joint.telling import tell, tell_nothing
@@ -147,7 +148,7 @@ class DeskRun:
         DeskPlan
             Certified, or with what could not be certified in words.
         """
-        found = self._transfers(time_limit, gap) if len(self.needy) else tell_nothing(self)
+        found = self._told(time_limit, gap, reduce) if len(self.needy) else tell_nothing(self)
         asked = reduce, release, substitute
         found = with_own(self, found, *asked) if any(asked) else found
         return with_risk(self, found)
@@ -180,7 +181,12 @@ class DeskRun:
         index = np.array([row], np.int64)
         return len(worse_in_scenarios([self.accounts[row]], [changed], index, self.evaluate, factors)) > 0
 
-    def _transfers(self, time_limit: float, gap: float) -> DeskPlan:
+    def _told(self, time_limit: float, gap: float, reduce: bool) -> DeskPlan:
+        carried = self._transfers(time_limit, gap)
+        carried = spared(self, carried) if reduce else carried
+        return tell(self, carried.found, carried.after, carried.seen, carried.worse, carried.count)
+
+    def _transfers(self, time_limit: float, gap: float) -> Carried:
         course, gap = Course(np.ones(len(self.worth.pockets)), self.weak | self.late), _AHEAD * gap
         if time_limit > 0:
             prepare(self.problem(course))
@@ -208,7 +214,7 @@ class DeskRun:
                 worse, count = self.worse(after, seen)
         priced = score(self.problem(Course(np.ones(len(self.worth.pockets)), course.closed)), amount)
         told = replace(found, amount=amount, cost=priced.cost, transfers=priced.transfers, short=priced.short)
-        return tell(self, told, after, seen, worse, count)
+        return Carried(told, after, seen, worse, count)
 
     def problem(self, course: Course | None = None) -> DeskProblem:
         """Give what the optimiser is asked; first of all, with the transfers that arrive on time."""
