@@ -3,7 +3,8 @@
 Every week accounts of every margin regime begin together and share the places of the policy, whose inventories are
 those of ``docs/policies/guarded-accounts.toml`` times ``--share``; the next week starts with full places. Every rule
 decides every eight hours, on the same accounts, with the same lags and failed transfers. The rule ``desk`` asks the
-planner of ``recommend --desk`` at every decision; ``worth`` chooses for all accounts together what cannot wait; the
+planner of ``recommend --desk`` at every decision; ``worth`` chooses for all accounts together what cannot wait, on the
+curves that the other rules read; ``recommend`` asks ``recommend --desk --worth`` itself (``--asked KNOB ...``); the
 others decide account by account and are served first come, first served, in an order drawn anew at each decision, or
 (``urgent first``) in the order of their urgency. The predictor is the prior, fitted on bars before the first account,
 or with ``--model`` a bundle. Intervals draw weeks.
@@ -41,16 +42,16 @@ def scaled(policy: Policy, share: float) -> Policy:
     return msgspec.structs.replace(policy, places=places)
 
 
-def report_plans(told: Sequence[tuple[float, Told]]) -> None:
+def report_plans(told: Sequence[tuple[str, float, Told]]) -> None:
     """Print what the joint plans took and said."""
-    print("\n| target | plans | accounts asked about | over it | short | solver out of time | stray |", end="")
+    print("\n| rule | setting | plans | accounts asked about | over it | short | solver out of time | stray |", end="")
     print(" seconds: median | 95% | longest | processor seconds: median | longest |")
-    print("| ---: |" + " ---: |" * 11)
-    for target in dict.fromkeys(knob for knob, _ in told):
-        own = [one for knob, one in told if knob == target]
+    print("| --- |" + " ---: |" * 12)
+    for rule, knob in dict.fromkeys((name, at) for name, at, _ in told):
+        own = [one for *which, one in told if which == [rule, knob]]
         wall, cpu = (np.array([getattr(one, name) for one in own]) for name in ("seconds", "processor_seconds"))
         cells = [
-            f"{target:g}", len(own), sum(one.accounts for one in own), sum(one.needy for one in own),
+            rule, f"{knob:g}", len(own), sum(one.accounts for one in own), sum(one.needy for one in own),
             sum(one.status == "cannot_reach" for one in own), sum(one.timed_out for one in own),
             sum(one.stray for one in own), f"{np.median(wall):.2f}", f"{np.quantile(wall, 0.95):.2f}",
             f"{wall.max():.2f}", f"{np.median(cpu):.2f}", f"{cpu.max():.2f}",
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.002, help="of the inventories of the policy")
     parser.add_argument("--targets", type=float, nargs="*", default=list(DESK_TARGETS), help="settings of desk")
     parser.add_argument("--knobs", type=float, nargs="*", default=list(WORTH_KNOBS), help="settings of worth")
+    parser.add_argument("--asked", type=float, nargs="*", default=[], help="settings of recommend")
     parser.add_argument("--lost", type=float, default=0.2, help="worth: price of a dollar lost with its account")
     parser.add_argument("--at-once", action="store_true", help="worth: do not wait for the next decision")
     parser.add_argument("--keep", action="store_true", help="no rule may take anything back")
@@ -101,7 +103,7 @@ def main() -> None:
         accounts = sampled(panel, begin, begin + chosen.days * DAY_NS, chosen.per_week, chosen.days, seed)
         built = build_stage(accounts, panel, policy, prior, predictor, setting)
         assert not built.failures
-        weeks.append(desk_week(built, rules, chosen.targets, chosen.seconds, chosen.knobs, **changes))
+        weeks.append(desk_week(built, rules, chosen.targets, chosen.seconds, chosen.knobs, chosen.asked, **changes))
         print(f"week {len(weeks)}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     joined = join_weeks(weeks, family=chosen.against)
     print(f"{len(weeks)} weeks; inventories: {chosen.share:g} of those of the policy")

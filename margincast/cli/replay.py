@@ -36,7 +36,8 @@ def replay(
         str | None,
         typer.Option(
             "--rules",
-            help="With --policy: some of static, band, dynamic, target, plan; worth, desk: all together, slower.",
+            help="With --policy: some of static, band, dynamic, target, plan; all together, slower: worth, recommend, "
+            "desk.",
         ),
     ] = None,
     every: Annotated[int, typer.Option("--every", help="With --policy: minutes between decisions.", min=1)] = 240,
@@ -49,7 +50,7 @@ def replay(
     With --policy rules send collateral and take it back, on its routes, with their lags, fees and failures: a static
     threshold, a band, a dynamic threshold, a target for P(call) and the plan, each at several settings, beside nothing
     and perfect foresight. With --rules desk a joint plan of all accounts is made at every decision, at several targets;
-    with worth one by what it saves.
+    with worth one by what it saves; with recommend that of `recommend --desk --worth` itself.
     Each account is watched for --horizon minutes, or until its first contract expires.
     """
     from margincast.cli.batch import Answer, run_batch

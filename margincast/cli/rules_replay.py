@@ -68,7 +68,7 @@ def replay_rules(
     setting : Setting
         How often is decided, for how long each account is watched, and the seed.
     rules : str or None
-        Families with commas, ``desk`` and ``worth`` for joint plans; all but these where None.
+        Families with commas, ``desk``, ``worth`` and ``recommend`` for joint plans; all but these where None.
     out : Path or None
         Table of results: .csv, .jsonl or .parquet.
     as_json : bool
@@ -84,12 +84,12 @@ def replay_rules(
     from features.policy import load_policy
     from features.sources.tables import TableWriter
     from margincast.cli.stages import stages
-    from training.replay.desks import DESK_TARGETS, WORTH_KNOBS, desk_rules, worth_rules
+    from training.replay.desks import DESK_TARGETS, WORTH_KNOBS, desk_rules, recommend_rules, worth_rules
     from training.replay.stage import build_stage
     from training.replay.study import FAMILIES, rules_of, study
 
     families = names(rules) or FAMILIES
-    single = [family for family in families if family not in ("desk", "worth")]
+    single = [family for family in families if family not in ("desk", "worth", "recommend")]
     chosen, terms = rules_of(single), load_policy(policy)
     loaded = open_model(model, registry)
     with stages() as report:
@@ -98,6 +98,7 @@ def replay_rules(
         built = build_stage(read, panel, terms, prior, loaded.predictor, setting, report)
         joint: list[Rule] = [*desk_rules(built, DESK_TARGETS, SECONDS)] if "desk" in families else []
         joint += worth_rules(built, WORTH_KNOBS, SECONDS) if "worth" in families else []
+        joint += recommend_rules(built, WORTH_KNOBS, SECONDS) if "recommend" in families else []
         found = study(built.stage, built.accounts, [*chosen, *joint], report)
     for failure in [*failures, *built.failures]:
         note(f"left out: {failure.account_id or f'line {failure.row}'}: {failure.message}")

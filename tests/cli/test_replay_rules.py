@@ -74,7 +74,7 @@ def test_rules_are_compared_on_the_same_accounts(run, write, market, policy, tmp
 
 def test_joint_plans_are_asked_for_by_name(run, write, market, policy):
     command = ("replay", file_of(write), "--market", market, "--policy", policy, "--horizon", 2 * 1440, "--every", 480)
-    seen = run(*command, "--rules", "plan,desk,worth", "--json")
+    seen = run(*command, "--rules", "plan,desk,worth,recommend", "--json")
     assert seen.exit_code == 0, seen.output
     answer = json.loads(seen.stdout)
     desk = [row for row in answer["rules"] if row["rule"] == "desk"]
@@ -87,7 +87,11 @@ def test_joint_plans_are_asked_for_by_name(run, write, market, policy):
     assert all(row["worsened"] == row["broken"] == row["refused"] == 0 for row in worth)
     assert worth[0]["spent"] < worth[-1]["spent"]
     assert worth[-1]["liquidated"] < answer["rules"][0]["liquidated"]
-    assert {row["name"] for row in answer["against_plan"]} == {"desk", "worth"}
+    asked = [row for row in answer["rules"] if row["rule"] == "recommend"]
+    assert [row["knob"] for row in asked] == [row["knob"] for row in worth]
+    assert all(row["worsened"] == row["broken"] == row["refused"] == 0 for row in asked)
+    assert asked[-1]["liquidated"] < answer["rules"][0]["liquidated"]
+    assert {row["name"] for row in answer["against_plan"]} == {"desk", "worth", "recommend"}
 
 
 def test_a_table_for_people(run, write, market, policy):

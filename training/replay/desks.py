@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from models.rebalance.joint import Weighing
 from models.rebalance.replaying.desk import Joint, Told
 from models.rebalance.replaying.ledger import Outcome
 from models.rebalance.replaying.rules import Rule
@@ -16,7 +17,17 @@ from training.replay.scenes import MarketScenes
 from training.replay.stage import Built
 from training.replay.study import Report, Study, against, ran
 
-__all__ = ["DESK_TARGETS", "URGENT", "WORTH_KNOBS", "DeskWeek", "desk_rules", "desk_week", "join_weeks", "worth_rules"]
+__all__ = [
+    "DESK_TARGETS",
+    "URGENT",
+    "WORTH_KNOBS",
+    "DeskWeek",
+    "desk_rules",
+    "desk_week",
+    "join_weeks",
+    "recommend_rules",
+    "worth_rules",
+]
 
 DESK_TARGETS = (0.2, 0.1, 0.05, 0.02)
 """Settings of the rule `desk` where none are given."""
@@ -33,16 +44,16 @@ class DeskWeek:
     Parameters
     ----------
     study : Study
-        Nothing, the rules served first come first, the same with the most urgent first, the joint plans by target and
-        those by worth, foresight.
-    told : tuple of tuple of (float, Told)
-        Every joint plan, with the target of its rule.
+        Nothing, the rules served first come first, the same with the most urgent first, the joint plans by target, what
+        is recommended by worth, what the rule by worth chooses, foresight.
+    told : tuple of tuple of (str, float, Told)
+        Every joint plan, with the name and the setting of its rule.
     chosen : tuple of tuple of (float, Chosen)
         Every decision of the rule `worth`, with its knob.
     """
 
     study: Study
-    told: tuple[tuple[float, Told], ...]
+    told: tuple[tuple[str, float, Told], ...]
     chosen: tuple[tuple[float, Chosen], ...] = ()
 
 
@@ -91,12 +102,42 @@ def worth_rules(built: Built, knobs: Sequence[float], seconds: float, **changes:
     return [Together(x, stage.table, stage.policy, stage.when, every, seconds=seconds, **changes) for x in knobs]
 
 
+def recommend_rules(built: Built, knobs: Sequence[float], seconds: float, **changes: Any) -> list[Joint]:
+    """Give the rule `recommend` at some settings: what ``recommend --desk --worth`` says, taken back as `worth` does.
+
+    Parameters
+    ----------
+    built : Built
+        The stage that it is to be run on.
+    knobs : sequence of float
+        Dollars that may be spent to avoid a dollar of expected loss.
+    seconds : float
+        That the solver may take for one decision, >= 0.
+    **changes
+        Other settings of `Weighing`.
+
+    Returns
+    -------
+    list of Joint
+        One for each setting.
+    """
+    scenes, stage = MarketScenes(built.asked, built.accounts), built.stage
+    return [
+        Joint(
+            rule.knob, built.asked.levers.moves, stage.policy, scenes, seconds, 0.001,
+            back=rule.back, weighing=Weighing(rule.knob, **changes), every=rule.every, name="recommend",
+        )
+        for rule in worth_rules(built, knobs, seconds, **changes)
+    ]  # fmt: skip
+
+
 def desk_week(
     built: Built,
     rules: Sequence[Rule],
     targets: Sequence[float],
     seconds: float,
     knobs: Sequence[float] = (),
+    asked: Sequence[float] = (),
     report: Report = lambda name, done, total: None,
     **changes: Any,
 ) -> DeskWeek:
@@ -114,17 +155,19 @@ def desk_week(
         That the solver may take for one decision.
     knobs : sequence of float
         Settings of the rule `worth`.
+    asked : sequence of float
+        Settings of the rule `recommend`.
     report : callable
         Told what is done.
     **changes
-        Other settings of the rule `worth`.
+        Other settings of the rules `worth` and `recommend`.
 
     Returns
     -------
     DeskWeek
         Without the ledgers, which were checked.
     """
-    desks = desk_rules(built, targets, seconds)
+    desks = [*desk_rules(built, targets, seconds), *recommend_rules(built, asked, seconds, **changes)]
     first = replace(built.stage, serving="first")
     worths = worth_rules(built, knobs, seconds, **changes)
     found = ran(first, built.accounts, [*rules, *desks, *worths], report)
@@ -140,7 +183,7 @@ def desk_week(
         broken=(*found.broken[:at], *other.broken[1:at], *found.broken[at:]),
     )
     chosen = tuple((rule.knob, one) for rule in worths for one in rule.told)
-    return DeskWeek(study, tuple((desk.knob, one) for desk in desks for one in desk.told), chosen)
+    return DeskWeek(study, tuple((desk.name, desk.knob, one) for desk in desks for one in desk.told), chosen)
 
 
 def join_weeks(weeks: Sequence[DeskWeek], draws: int = 2000, family: str = "desk") -> DeskWeek:

@@ -1,4 +1,6 @@
-"""The rule `desk`: at every decision one joint plan for all accounts, from what is left in the places they share."""
+"""The rules `desk` and `recommend`: at every decision one joint plan for all accounts, from what is left in the places
+they share.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from models.account import Account
 from models.errors import InputError
 from models.margin.valuation import Volatility
 from models.rebalance.evaluate import Predict
-from models.rebalance.joint import DeskPlan, DeskRun, Transfer
+from models.rebalance.joint import DeskPlan, DeskRun, Transfer, Weighing
 from models.rebalance.limits import CollateralLine, Eligibility
 from models.rebalance.moves import Move
 from models.rebalance.policy import Policy
@@ -90,12 +92,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Joint:
-    """Bring every account under a target by one joint plan; take back as `AtTarget` does.
+    """Bring every account under a target by one joint plan, or send what is worth sending; take back as a rule does.
 
     Parameters
     ----------
     knob : float
-        P(call within a day) that every account is to reach.
+        P(call within a day) that every account is to reach; with ``weighing`` its own.
     levers : sequence of Move, length n
         The lever of each account: what may be sent to it, and to which of its margin units.
     policy : Policy
@@ -106,6 +108,15 @@ class Joint:
         That the solver may take for one decision.
     gap : float
         Distance to its bound that is good enough.
+    back : callable, optional
+        Says what each account should have that gives back; as `AtTarget` at the knob by default.
+    weighing : Weighing, optional
+        Where given, what is worth sending is asked, as ``recommend --desk --worth`` does, with ``every`` minutes to the
+        next decision, for the accounts over ``target``.
+    every : float
+        Minutes.
+    target : float
+        P(call within a day) over which accounts are weighed.
     told : list of Told
         A row for each joint plan, in the order of the decisions.
 
@@ -123,12 +134,16 @@ class Joint:
     scenes: Scenes
     seconds: float = 2.0
     gap: float = 0.01
+    back: Callable[[View], FloatArray] | None = None
+    weighing: Weighing | None = None
+    every: float = 480.0
+    target: float = 0.01
     told: list[Told] = field(default_factory=list)
     name: str = "desk"
 
     def decide(self, view: View) -> Wanted:
         """What each account should have."""
-        back = AtTarget(self.knob).decide(view).amount
+        back = AtTarget(self.knob).decide(view).amount if self.back is None else self.back(view)
         with np.errstate(invalid="ignore"):
             back = np.where(back < view.held, back, np.nan)
         live = np.ones(len(back), np.bool_) if view.live is None else view.live
@@ -145,11 +160,15 @@ class Joint:
         place = _places([account.account_id for account in scene.accounts], near)
         lever = {a.account_id: self.levers[i] for a, i in zip(scene.accounts, rows.tolist(), strict=True)}
         policy = _policy_of(self.policy, scene.accounts, lever, view.free)
+        target = self.knob if self.weighing is None else self.target
         run = DeskRun(
-            scene.accounts, scene.assets, scene.prices, scene.predict, policy, Target(self.knob, 1440),
+            scene.accounts, scene.assets, scene.prices, scene.predict, policy, Target(target, 1440),
             now=scene.now, volatility=scene.volatility,
         )  # fmt: skip
-        plan = run.plan(self.seconds, self.gap)
+        if self.weighing is None:
+            plan = run.plan(self.seconds, self.gap)
+        else:
+            plan = run.weigh(self.weighing, self.every, self.seconds, self.gap)
         number = {route.name: k for k, route in enumerate(self.policy.routes)}
         kept = [t for t in plan.transfers if _at_lever(t, lever[t.account_id])]
         self._tell(view.epoch.bar, run, plan, len(plan.transfers) - len(kept), start)

@@ -124,10 +124,7 @@ class Together:
         """
         start = time.process_time()
         held, near = view.held, view.epoch.near
-        amount, far = np.full(len(held), np.nan), np.ones(len(held), np.bool_)
-        far[near] = False
-        spare = held * view.epoch.price * view.terms.held_rate * _DAY * self.review
-        amount[far & (held > 0.0) & (spare > view.terms.fixed)] = 0.0
+        amount = self._far(view)
         if not len(near):
             return Wanted(amount, np.zeros(len(held)))
         scene = _Scene(self, view)
@@ -146,6 +143,32 @@ class Together:
         self._within(view, amount, orders)
         self._tell(view, len(offers), found, time.process_time() - start)
         return Wanted(amount, np.zeros(len(held)), orders)
+
+    def back(self, view: View) -> FloatArray:
+        """Take back what this rule would, whoever is sent something.
+
+        Parameters
+        ----------
+        view : View
+            The decision.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+            What each account should have that gives back, NaN for the others.
+        """
+        amount = self._far(view)
+        if len(view.epoch.near):
+            amount[view.epoch.near] = _Scene(self, view).back()
+        return amount
+
+    def _far(self, view: View) -> FloatArray:
+        """What accounts give back that are far from their levels: all that they were sent, where that pays."""
+        amount, far = np.full(len(view.held), np.nan), np.ones(len(view.held), np.bool_)
+        far[view.epoch.near] = False
+        spare = view.held * view.epoch.price * view.terms.held_rate * _DAY * self.review
+        amount[far & (view.held > 0.0) & (spare > view.terms.fixed)] = 0.0
+        return amount
 
     def _within(self, view: View, amount: FloatArray, orders: tuple[Order, ...]) -> None:
         """Take back no more than the limits of a run leave beside what is sent: taking back comes first."""

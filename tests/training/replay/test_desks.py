@@ -84,13 +84,13 @@ def test_a_scene_is_where_the_walk_is(weeks, panel, prior):
 
 def test_weeks_of_desks_are_run_checked_and_joined(weeks):
     rules = [*rules_of(["target"])[1:3], *rules_of(["static"])[2:4]]
-    parts = [desk_week(built, rules, (0.2, 0.05), 2.0, (0.05, 2.0)) for built in weeks]
+    parts = [desk_week(built, rules, (0.2, 0.05), 2.0, (0.05, 2.0), (0.05, 2.0)) for built in weeks]
     joined = join_weeks(parts, draws=50)
     found, told = joined.study, joined.told
     rows = found.rows()
     assert [row["rule"] for row in rows] == [
         "nothing", "target", "target", "static", "static", *(f"{n}{URGENT}" for n in ("target", "target", "static",
-        "static")), "desk", "desk", "worth", "worth", "foresight", "foresight", "foresight",
+        "static")), "desk", "desk", "recommend", "recommend", "worth", "worth", "foresight", "foresight", "foresight",
     ]  # fmt: skip
     assert [row["worsened"] for row in rows] == [0] * len(rows)
     assert [row["broken"] for row in rows] == [0] * len(rows)
@@ -107,9 +107,15 @@ def test_weeks_of_desks_are_run_checked_and_joined(weeks):
     assert all(one.value <= one.bound * (1 + 1e-9) + 1e-9 for _, one in joined.chosen)
     assert all(one.bound - one.value <= 0.001 * one.bound + 1e-6 for _, one in joined.chosen)
     assert any(one.binding for _, one in joined.chosen)
-    assert any(one.status == "cannot_reach" for _, one in told)
-    assert {target for target, _ in told} == {0.2, 0.05}
-    assert len(found.compared()) == 10
+    assert any(one.status == "cannot_reach" for name, _, one in told if name == "desk")
+    assert {(name, knob) for name, knob, _ in told} == {
+        ("desk", 0.2), ("desk", 0.05), ("recommend", 0.05), ("recommend", 2.0),
+    }  # fmt: skip
+    asked = [row for row in rows if row["rule"] == "recommend"]
+    assert [row["refused"] for row in asked] == [0, 0]
+    assert asked[0]["spent"] < asked[1]["spent"]
+    assert asked[1]["liquidated"] < rows[0]["liquidated"]
+    assert len(found.compared()) == 12
     assert found.accounts == sum(len(built.accounts) for built in weeks) == len(found.outcomes[0].called)
     sums = [sum(part.study.outcomes[k].spent.sum() for part in parts) for k in range(len(rows))]
     assert [row["spent"] for row in rows] == pytest.approx(sums)
