@@ -169,7 +169,7 @@ def local_cluster(processes: int, imported: Sequence[str] = ()) -> Iterator[Clus
                 dashboard_address="127.0.0.1:0",  # any free port: two commands may run at the same time
             )  # fmt: skip
         stack.callback(cluster.close)
-        client = Client(cluster)
+        client = Client(cluster, direct_to_workers=True)  # results do not go by way of the scheduler
         stack.callback(client.close)  # not its own block, which must be left in the thread that entered it
         client.run(os.dup2, 2, 1)  # what a worker prints is no part of this process's answer
         yield Cluster(client)
