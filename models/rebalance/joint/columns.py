@@ -30,7 +30,7 @@ __all__ = ["bound_by_columns"]
 
 _COVERS = 40
 """How often inequalities are added at most."""
-_GROWN = 1e-5
+_GROWN = 1e-4
 """Growth of the bound, as a share, below which inequalities bring nothing more."""
 _IDLE = 2
 """How often in a row they may bring nothing."""
