@@ -174,7 +174,7 @@ def _singles(moment: Moment, accounts: list[Account], policy: Policy, count: int
         if len(run.needy):
             took.append(1e3 * (end - start))
             solved.append(1e3 * (end - middle))
-    for name, times in (("whole", took), ("without asking the predictor", solved)):
+    for name, times in (("whole", took), ("without asking the predictor", solved)) if took else ():
         low, mid, high = np.percentile(times, [50, 90, 99])
         print(f"{len(times)} single accounts, {name}: p50 {low:.0f} ms of processor, p90 {mid:.0f}, p99 {high:.0f}")
 
