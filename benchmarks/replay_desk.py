@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.replay_policies import ASSETS, POLICY, forecaster, options, parsed, report, sampled, write
 from features.policy import load_policy
 from features.sources import load_panel, to_ns
+from margincast.cli.desk import solver_on_stderr
 from models.rebalance import Policy
 from models.rebalance.replaying.desk import Told
 from models.rebalance.replaying.together import Chosen
@@ -103,7 +104,9 @@ def main() -> None:
         accounts = sampled(panel, begin, begin + chosen.days * DAY_NS, chosen.per_week, chosen.days, seed)
         built = build_stage(accounts, panel, policy, prior, predictor, setting)
         assert not built.failures
-        weeks.append(desk_week(built, rules, chosen.targets, chosen.seconds, chosen.knobs, chosen.asked, **changes))
+        with solver_on_stderr():
+            asked = chosen.targets, chosen.seconds, chosen.knobs, chosen.asked
+            weeks.append(desk_week(built, rules, *asked, **changes))
         print(f"week {len(weeks)}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     joined = join_weeks(weeks, family=chosen.against)
     print(f"{len(weeks)} weeks; inventories: {chosen.share:g} of those of the policy")

@@ -83,6 +83,7 @@ def replay_rules(
     """
     from features.policy import load_policy
     from features.sources.tables import TableWriter
+    from margincast.cli.desk import solver_on_stderr
     from margincast.cli.stages import stages
     from training.replay.desks import DESK_TARGETS, WORTH_KNOBS, desk_rules, recommend_rules, worth_rules
     from training.replay.stage import build_stage
@@ -92,7 +93,7 @@ def replay_rules(
     single = [family for family in families if family not in ("desk", "worth", "recommend")]
     chosen, terms = rules_of(single), load_policy(policy)
     loaded = open_model(model, registry)
-    with stages() as report:
+    with stages() as report, solver_on_stderr():
         read, panel, failures = _read(accounts, market, loaded, span, at, bar, venue)
         prior = _prior(loaded, panel, read, model)
         built = build_stage(read, panel, terms, prior, loaded.predictor, setting, report)

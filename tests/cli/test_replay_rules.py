@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+import training.replay.study
 from features.sources import simulate_market
 from tests.cli.conftest import account
 from training.report import load_replay
@@ -92,6 +94,22 @@ def test_joint_plans_are_asked_for_by_name(run, write, market, policy):
     assert all(row["worsened"] == row["broken"] == row["refused"] == 0 for row in asked)
     assert asked[-1]["liquidated"] < answer["rules"][0]["liquidated"]
     assert {row["name"] for row in answer["against_plan"]} == {"desk", "worth", "recommend"}
+
+
+def test_what_a_solver_prints_is_no_part_of_the_answer(run, write, market, policy, monkeypatch, capfd):
+    """Compiled code writes to the descriptor itself, past Python's stream."""
+    whole = training.replay.study.study
+
+    def noisy(*args):
+        os.write(1, b"a line of the solver")
+        return whole(*args)
+
+    monkeypatch.setattr(training.replay.study, "study", noisy)
+    seen = run("replay", file_of(write), "--market", market, "--policy", policy, "--rules", "static", "--json")
+    assert seen.exit_code == 0, seen.output
+    out, err = capfd.readouterr()
+    assert "a line of the solver" not in out
+    assert "a line of the solver" in err
 
 
 def test_a_table_for_people(run, write, market, policy):
