@@ -7,7 +7,8 @@ parts. The load of the machine is printed, since it is seldom alone.
 
 Run ``python -m benchmarks.bench_cluster [--accounts N --predicted N --rounds N]``; the gate of the project is 4 million
 rows each (``--accounts 500000 --predicted 1000000``) with ``--gate``: both commands together on two workers
-at least 1.6 times as fast as on one, at most 1.2 times the processor seconds of one process.
+at least 1.6 times as fast as on one, at most 1.2 times the processor seconds of one process, by medians. The sums
+of the quickest runs stand beside them: what else a shared machine does only adds, and most to what uses all its cores.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -68,10 +70,16 @@ def main() -> None:
         built = ("dataset", *market, "--warmup-days", str(WARMUP), "--every", str(EVERY), "--per-instant", str(each))
         told = ("predict", str(root / "accounts.jsonl"), *market, "--model", str(root / "model"))
         _warm_up(root, built, told)
-        found = [_report(name, _runs(command, root, chosen.rounds)) for name, command in
-                 (("dataset", built), ("predict", told))]  # fmt: skip
+        commands = {"dataset": built, "predict": told}
+        found = {name: _runs(command, root, chosen.rounds) for name, command in commands.items()}
+        for name, runs in found.items():
+            _report(name, runs)
         _writer(root / "dataset-0")
-    if not _together(found) and chosen.gate:
+    seen = [runs[0] for runs in found.values()]
+    met = _together("medians", [_of_each(statistics.median, costs) for costs in seen])
+    if chosen.rounds > 1:
+        _together("the quickest runs", [_of_each(min, costs) for costs in seen])
+    if not met and chosen.gate:
         raise SystemExit("the gate is missed")
 
 
@@ -158,18 +166,24 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def _together(found: list[dict[str, Cost]]) -> bool:
+def _of_each(figure: Callable[[Sequence[float]], float], seen: dict[str, list[Cost]]) -> dict[str, Cost]:
+    """One figure of the runs of each way, for wall, processor and memory each."""
+    return {way: Cost(*(figure(values) for values in zip(*costs, strict=True))) for way, costs in seen.items()}
+
+
+def _together(name: str, found: list[dict[str, Cost]]) -> bool:
     """Print the sums of both commands; whether the gate is met."""
     one, two = (sum(costs[way].wall for costs in found) for way in ("1 worker", "2 workers"))
     plain, used = (sum(costs[way].processor for costs in found) for way in ("one process", "2 workers"))
-    print(f"together: 2 workers {one / two:.2f} times as fast as 1, processor {used / plain:.2f} of one process")
+    times, share = one / two, used / plain
+    print(f"together, {name}: 2 workers {times:.2f} times as fast as 1, processor {share:.2f} of one process")
     return one / two >= 1.6 and used <= 1.2 * plain
 
 
-def _report(name: str, found: tuple[dict[str, list[Cost]], int, int]) -> dict[str, Cost]:
-    """Print medians as a table, and give them."""
+def _report(name: str, found: tuple[dict[str, list[Cost]], int, int]) -> None:
+    """Print medians as a table."""
     seen, rows, size = found
-    middle = {way: Cost(*(statistics.median(v) for v in zip(*costs, strict=True))) for way, costs in seen.items()}
+    middle = _of_each(statistics.median, seen)
     one, plain = middle["1 worker"].wall, middle["one process"]
     print(f"{name}: {rows:,} rows, {size / rows:.0f} bytes a row on disk; load {os.getloadavg()[0]:.1f}")
     print("| way | seconds | rows/s | over 1 worker | processor seconds | over one process | MB |")
@@ -179,7 +193,6 @@ def _report(name: str, found: tuple[dict[str, list[Cost]], int, int]) -> dict[st
             f"| {way} | {cost.wall:.1f} | {rows / cost.wall:,.0f} | {one / cost.wall:.2f} | {cost.processor:.1f} | "
             f"{cost.processor / plain.processor:.2f} | {cost.memory:.0f} |"
         )
-    return middle
 
 
 if __name__ == "__main__":
