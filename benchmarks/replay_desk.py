@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.replay_policies import ASSETS, POLICY, forecaster, options, parsed, report, sampled, write
 from features.policy import load_policy
 from features.sources import load_panel, to_ns
-from margincast.cli.desk import solver_on_stderr
+from margincast.cli.console import solver_on_stderr
 from models.rebalance import Policy
 from models.rebalance.replaying.desk import Told
 from models.rebalance.replaying.together import Chosen

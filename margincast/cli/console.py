@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-__all__ = ["emit_json", "iso", "money", "note", "percent", "progress", "show_rows", "stdout"]
+__all__ = ["emit_json", "iso", "money", "note", "percent", "progress", "show_rows", "solver_on_stderr", "stdout"]
 
 Row = Mapping[str, Any]
 
@@ -204,3 +206,25 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, int | str | bool) or value is None else str(value)
+
+
+@contextmanager
+def solver_on_stderr() -> Iterator[None]:
+    """Send what compiled code writes to standard output to standard error: HiGHS sometimes prints a line of its own.
+
+    Yields
+    ------
+    None
+        Until the block ends.
+    """
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        if library is not None:
+            library.fflush(None)  # what C still holds back
+        os.dup2(kept, 1)
+        os.close(kept)

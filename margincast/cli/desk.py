@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from margincast.cli.console import emit_json, note, show_rows
+from margincast.cli.console import emit_json, note, show_rows, solver_on_stderr
 
 if TYPE_CHECKING:
     from features.sources.accounts import AccountChunk
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
     from serving.engine import Engine
     from serving.schemas import DeskResponse
 
-__all__ = ["chances", "plan_desk", "solver_on_stderr"]
+__all__ = ["chances", "plan_desk"]
 
 _SHOWN = (
     "account_id",
@@ -115,28 +111,6 @@ def plan_desk(
     if found.front:
         show_rows("Cost against P(call)", [_flat(point) for point in answer["front"]], False)
     typer.echo(found.plan.sentence)
-
-
-@contextmanager
-def solver_on_stderr() -> Iterator[None]:
-    """Send what compiled code writes to standard output to standard error: HiGHS sometimes prints a line of its own.
-
-    Yields
-    ------
-    None
-        Until the block ends.
-    """
-    library = ctypes.CDLL(None) if os.name == "posix" else None
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        if library is not None:
-            library.fflush(None)  # what C still holds back
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def chances(text: str | None) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from margincast.cli.console import emit_json, note, show_rows
+from margincast.cli.console import emit_json, note, show_rows, solver_on_stderr
 from margincast.cli.inputs import names, open_model, read_chunks
 
 if TYPE_CHECKING:
@@ -83,7 +83,6 @@ def replay_rules(
     """
     from features.policy import load_policy
     from features.sources.tables import TableWriter
-    from margincast.cli.desk import solver_on_stderr
     from margincast.cli.stages import stages
     from training.replay.desks import DESK_TARGETS, WORTH_KNOBS, desk_rules, recommend_rules, worth_rules
     from training.replay.stage import build_stage

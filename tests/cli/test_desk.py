@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from margincast.cli.desk import solver_on_stderr
+from margincast.cli.console import solver_on_stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="asks the C library of a POSIX system")

@@ -14,6 +14,8 @@ Computational Physics 159 (2000).
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 from numba import njit
@@ -24,7 +26,7 @@ from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.serve import TOLLS, UNMET, Now, ServedDesk, serve, served_desk, started, take
 from models.typing import FloatArray, IntArray
 
-__all__ = ["WARM", "exchanged", "exchanges"]
+__all__ = ["WARM", "exchanged", "exchanges", "searched"]
 
 _CHUNK = 500
 _SEED = 1
@@ -36,6 +38,8 @@ _ORDERED = 3
 """In one of so many exchanges the largest need is served first: only an empty inventory may have room for it."""
 WARM = 0.1
 """Temperature to start from, as a share of the mean cost of an account."""
+_HEATS = (WARM, 4 * WARM)
+"""Temperatures of the searches for large desks, a thread each: the plan of the higher one may be quite another."""
 _SAME = 1e-9
 
 
@@ -106,6 +110,38 @@ def exchanged(
             best, lowest = found, base + least
         base += lead
     return best
+
+
+def searched(
+    problem: DeskProblem,
+    amount: FloatArray,
+    price: FloatArray,
+    near: Callable[[float], bool],
+    end: float,
+    clock: Callable[[], float],
+) -> list[FloatArray]:
+    """Improve a plan twice at once, from a low and from a high temperature, until either is near enough.
+
+    Parameters
+    ----------
+    problem, amount, price, near, end, clock
+        As those of `exchanged`.
+
+    Returns
+    -------
+    list of ndarray, shape (R,)
+        What each search found.
+    """
+    done = Event()
+
+    def enough(cost: float) -> bool:
+        if near(cost):
+            done.set()
+        return done.is_set()
+
+    with ThreadPoolExecutor(len(_HEATS)) as pool:
+        tasks = [pool.submit(exchanged, problem, amount, price, enough, end, clock, heat) for heat in _HEATS]
+        return [task.result() for task in tasks]
 
 
 @kernel

@@ -183,7 +183,7 @@ class DeskRun:
 
     def _told(self, time_limit: float, gap: float, reduce: bool) -> DeskPlan:
         carried = self._transfers(time_limit, gap)
-        carried = spared(self, carried) if reduce else carried
+        carried = spared(self, carried, time_limit) if reduce else carried
         return tell(self, carried.found, carried.after, carried.seen, carried.worse, carried.count)
 
     def _transfers(self, time_limit: float, gap: float) -> Carried:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from threading import Event
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +12,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from models.rebalance.joint.columns import bound_by_columns
 from models.rebalance.joint.compiled import compiled
-from models.rebalance.joint.exchange import WARM, exchanged, exchanges
+from models.rebalance.joint.exchange import exchanged, exchanges, searched
 from models.rebalance.joint.greedy import greedy
 from models.rebalance.joint.problem import DeskProblem, score
 from models.rebalance.joint.program import MANY, Program, build_program
@@ -35,8 +33,6 @@ _EXCHANGING = 0.4
 """Share of the time that may go to exchanges where the solver follows."""
 _BOUNDING = 0.35
 """Share of the time that may go to the bound by columns."""
-_HEATS = (WARM, 4 * WARM)
-"""Temperatures of the searches for large desks, a thread each: the plan of the higher one may be quite another."""
 _SERVING = 0.2
 """Share of what is left that may go to a first plan that meets every need."""
 _POLISHING = 0.35
@@ -262,25 +258,9 @@ def _exchange(
         start = exchanged(problem, start, price, lambda cost: False, now + _SERVING * (end - now), clock)
         best.offer(start, "exchange")
     if best.amount is not None and not best.good_enough:
-        for found in _searched(problem, best, best.amount, price, end, clock):
+        for found in searched(problem, best.amount, price, best.near, end, clock):
             best.offer(found, "exchange")
     return price
-
-
-def _searched(
-    problem: DeskProblem, best: _Best, start: FloatArray, price: FloatArray, end: float, clock: Callable[[], float]
-) -> list[FloatArray]:
-    """Improve a plan twice at once, from a low and from a high temperature, until either is near enough."""
-    near = Event()
-
-    def enough(cost: float) -> bool:
-        if best.near(cost):
-            near.set()
-        return near.is_set()
-
-    with ThreadPoolExecutor(len(_HEATS)) as pool:
-        tasks = [pool.submit(exchanged, problem, start, price, enough, end, clock, heat) for heat in _HEATS]
-        return [task.result() for task in tasks]
 
 
 def _polish(

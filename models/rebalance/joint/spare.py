@@ -6,6 +6,8 @@ closed. What a closed position had been sent, or what its margin then covers, wa
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -59,7 +61,9 @@ class Carried:
     count: int
 
 
-def spared(run: DeskRun, carried: Carried) -> Carried:
+def spared(
+    run: DeskRun, carried: Carried, time_limit: float = np.inf, clock: Callable[[], float] = time.monotonic
+) -> Carried:
     """Leave out the transfers to accounts whose positions are reduced that the reductions make needless.
 
     Parameters
@@ -68,20 +72,30 @@ def spared(run: DeskRun, carried: Carried) -> Carried:
         The desk.
     carried : Carried
         Its transfers.
+    time_limit : float
+        Seconds after which no other account is begun; the one with the dearest transfers is looked at in any case.
+    clock : callable
+        Seconds.
 
     Returns
     -------
     Carried
         With fewer or smaller transfers, checked again; the same object where there are none to spare. Fees of
-        transfers and reductions together are lower for each account that changes: no transfer can be left out by
-        itself to a lower sum. Without a bound where anything changes: the bound is one of plans that send as much as
-        there is.
+        transfers and reductions together are lower for each account that changes: no transfer to one that was looked at
+        can be left out by itself to a lower sum. Without a bound where anything changes: the bound is one of plans that
+        send as much as there is.
     """
     seen, amount = carried.seen, carried.found.amount
     called = seen.state >= _LEVELS_CALL
     over = ~seen.good | called | (seen.p[:, run.target.column] > run.target.probability)
-    for row in run.needy[over[run.needy]].tolist() if run.policy.reduce else []:
-        amount = _spared(run, amount, row)
+    rows = run.needy[over[run.needy]].tolist() if run.policy.reduce else []
+    fees = [one for one in (_Fees(run, row) for row in rows) if len(one.transfers(amount))]
+    fees.sort(key=lambda one: -one.sent(amount))
+    end = clock() + time_limit
+    for k, one in enumerate(fees):
+        if k and clock() >= end:
+            break
+        amount = _spared(one, amount)
     if np.array_equal(amount, carried.found.amount):
         return carried
     after = accounts_after(run.accounts, run.network, amount)
@@ -94,9 +108,8 @@ def spared(run: DeskRun, carried: Carried) -> Carried:
     return Carried(told, after, seen, worse, count)
 
 
-def _spared(run: DeskRun, amount: FloatArray, row: int) -> FloatArray:
+def _spared(fees: _Fees, amount: FloatArray) -> FloatArray:
     """Leave out transfers to one account, then make the others smaller, as long as that is cheaper."""
-    fees = _Fees(run, row)
     cost = fees(amount)
     least = cost - fees.sent(amount)  # whoever gets less has to reduce no less
     for _ in range(_ROUNDS if np.isfinite(cost) else 0):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from models.rebalance.joint.own import reduced, released
-from models.rebalance.joint.own_exchanges import exchanged
+from models.rebalance.joint.own_substitutions import substituted
 from models.rebalance.joint.plan import AccountOutcome, DeskPlan, OwnStep
 from models.rebalance.joint.wording import certificate_sentence, own_sentence
 
@@ -50,7 +50,7 @@ def with_own(run: DeskRun, plan: DeskPlan, reduce: bool, release: bool, substitu
         busy = {row[o.account_id] for o in plan.accounts}
         idle = [i for i, own in enumerate(run.weights) if own is not None and i not in busy]
         sent = len(plan.transfers), sum(t.value_usd for t in plan.transfers)
-        own = exchanged(run, accounts, idle, policy, *sent)
+        own = substituted(run, accounts, idle, policy, *sent)
         accounts, policy, steps = own.accounts, own.policy, (*steps, *own.steps)
     if not steps:
         return plan

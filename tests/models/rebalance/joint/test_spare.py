@@ -124,6 +124,26 @@ def test_what_was_sent_to_a_position_that_is_then_closed_is_spared() -> None:
     assert plan.certificate.clean
 
 
+def test_no_other_account_is_begun_when_the_time_is_over() -> None:
+    """The account with the dearest transfers comes first, and what the others were sent stays as it was."""
+    one = isolated(btc=2_500.0, eth=3_000.0, sol=30_000.0)
+    accounts = [one, msgspec.structs.replace(one, account_id="other"), rich()]
+    ways = zip(wallet_policy().routes, ("iso", "other"), strict=True)
+    policy = short_of(300.0, 300.0, routes=[msgspec.to_builtins(route) | {"to": [name]} for route, name in ways])
+    run = DeskRun(accounts, ASSETS, PRICES, PREDICT, policy, Target(0.01, 1440))
+    carried = run._transfers(2.0, 1e-3)
+    mine = [np.array([link.account == i for link in run.network.links]) for i in (0, 1)]
+    cost = [run.network.arcs.transfer_cost(np.where(own, carried.found.amount, 0.0)).sum() for own in mine]
+    assert min(cost) > 0.0
+    first, other = (mine[i] for i in np.argsort(cost)[::-1])
+    late = spared(run, carried, 1.0, iter([0.0, 1.0]).__next__)
+    assert not late.found.amount[first].any()
+    assert (late.found.amount[other] == carried.found.amount[other]).all()
+    assert late.worse == set()
+    in_time = spared(run, carried, 1.0, lambda: 0.0)
+    assert not in_time.found.amount.any()
+
+
 def test_a_transfer_that_makes_a_reduction_cheaper_than_it_costs_stays() -> None:
     cheap = [msgspec.to_builtins(route) | {"gas": 0.01} for route in wallet_policy().routes]
     plan = plan_of(risky("a"), short_of(800.0, routes=cheap))

@@ -1,4 +1,4 @@
-"""What accounts of a desk exchange under their agreements, on the inventory that the plan leaves."""
+"""What accounts of a desk substitute under their agreements, on the inventory that the plan leaves."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from models.rebalance.policy import Policy
 if TYPE_CHECKING:
     from models.rebalance.joint.run import DeskRun
 
-__all__ = ["exchanged"]
+__all__ = ["substituted"]
 
 _MOST = 100
 """Exchanges of one run."""
 
 
-def exchanged(
+def substituted(
     run: DeskRun, accounts: Sequence[Account], rows: Collection[int], policy: Policy, moves: int, moved_usd: float
 ) -> Own:
     """Find the exchanges under agreements that save more than they cost, one after the other.
