@@ -2,9 +2,12 @@
 
 from features.sources.accounts import (
     AccountChunk,
+    Intake,
+    UnreadChunk,
     decode_account,
     read_account_chunks,
     read_accounts,
+    read_unread_chunks,
     write_account_columns,
     write_accounts,
 )
@@ -29,8 +32,10 @@ __all__ = [
     "DirectoryReport",
     "Funding",
     "ImpliedIndex",
+    "Intake",
     "PanelLoad",
     "TableWriter",
+    "UnreadChunk",
     "atomic_path",
     "bars_from_ohlcv",
     "bars_path",
@@ -47,6 +52,7 @@ __all__ = [
     "read_funding",
     "read_implied_index",
     "read_panel",
+    "read_unread_chunks",
     "simulate_market",
     "to_ns",
     "write_account_columns",

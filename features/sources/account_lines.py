@@ -20,7 +20,16 @@ from models.errors import Failure, InputError
 from models.margin.csa.terms import CsaTerms
 from models.typing import IntArray
 
-__all__ = ["MAX_LINE", "decode_account", "decode_agreement", "read_lines"]
+__all__ = [
+    "FIRST_LINES",
+    "MAX_LINE",
+    "SHAPE",
+    "Block",
+    "decode_account",
+    "decode_agreement",
+    "decode_block",
+    "line_chunks",
+]
 
 MAX_LINE: Final = 2**20
 """Longest line that is read, bytes."""
@@ -28,7 +37,7 @@ BLOCK: Final = 2**20
 FIRST_LINES: Final = 1000
 """So many bad lines without a good one, and the file is refused."""
 _TIME: Final = "a time with a zone between 1990 and 2200, not in the future, for example 2025-03-01T12:00:00Z"
-_SHAPE: Final = "one account a line, as JSON"
+SHAPE: Final = "one account a line, as JSON"
 _MAGIC: Final = {
     b"PAR1": "a parquet file; pass the folder that holds accounts.parquet, positions.parquet and collateral.parquet",
     b"\x1f\x8b": "a gzip file; unpack it first",
@@ -44,36 +53,75 @@ _DECODER: Final = msgspec.json.Decoder(Account)
 _TERMS: Final = msgspec.json.Decoder(CsaTerms)
 
 Decoded = tuple[Tables, IntArray, list[Failure]]
+Block = tuple[int, bytes | None]
+"""Whole lines with the number of the first, from 1; None stands for one line that is too long."""
 
 
-def read_lines(path: Path) -> Iterator[Decoded]:
-    """Accounts in columns, their line numbers and the failures, block by block.
+def line_chunks(path: Path, lines: int) -> Iterator[tuple[Block, ...]]:
+    """Cut a file into so many lines at a time, and decode none.
 
     Parameters
     ----------
     path : Path
         A JSON Lines file.
+    lines : int
+        Lines of a chunk, blank ones and bad ones included; the last chunk has what is left.
 
     Yields
     ------
-    tuple of (tables, ndarray of int64, list of Failure)
-        Tables as `columns_of` returns them. Line numbers count from 1; a failure's ``row`` is its line.
+    tuple of (int, bytes or None)
+        Blocks of about 1 MiB, for `decode_block`.
 
     Raises
     ------
     InputError
-        If the file is not JSON Lines: told from its first bytes, from a first line over 1 MiB, or from 1000 bad
-        lines and no good one.
+        If the file is not JSON Lines: told from its first bytes, or from a first line over 1 MiB.
     """
-    good, seen = False, 0
+    held: list[Block] = []
+    room = lines
     with _open(path) as file:
         for line, block in _blocks(file, path):
-            tables, lines, failures = _oversize(line) if block is None else _decode(block, line)
-            good = good or len(lines) > 0
-            seen += len(failures)
-            if not good and seen >= FIRST_LINES:
-                raise InputError("path", str(path), f"{_SHAPE}; no good one in {seen} lines: {failures[0].message}")
-            yield tables, lines, failures
+            for cut, count in _cuts(line, block, room, lines):
+                held.append(cut)
+                room -= count
+                if not room:
+                    yield tuple(held)
+                    held, room = [], lines
+    if held:
+        yield tuple(held)
+
+
+def _cuts(line: int, block: bytes | None, room: int, lines: int) -> Iterator[tuple[Block, int]]:
+    """A block cut after `room` lines, and every `lines` from there; with the lines of each piece."""
+    if block is None:
+        yield (line, None), 1
+        return
+    ends = _ends(block)
+    first, start = 0, 0
+    while first < len(ends):
+        stop = min(first + room, len(ends))
+        end = int(ends[stop - 1]) + 1
+        yield (line + first, block[start:end]), stop - first
+        first, start, room = stop, end, lines
+
+
+def decode_block(line: int, block: bytes | None) -> Decoded:
+    """Decode the accounts of some lines.
+
+    Parameters
+    ----------
+    line : int
+        Number of the first line, from 1.
+    block : bytes or None
+        Whole lines; None for a line that is too long.
+
+    Returns
+    -------
+    tuple of (tables, ndarray of int64, list of Failure)
+        Tables as `columns_of` returns them, line numbers, and the lines that are no account; a failure's ``row`` is
+        its line.
+    """
+    return _oversize(line) if block is None else _decode(block, line)
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -95,26 +143,26 @@ def _open(path: Path) -> IO[bytes]:
 def _sniff(path: Path, head: bytes) -> None:
     for magic, meaning in _MAGIC.items():
         if head.startswith(magic):
-            raise InputError("path", str(path), f"JSON Lines, {_SHAPE}, but this is {meaning}")
+            raise InputError("path", str(path), f"JSON Lines, {SHAPE}, but this is {meaning}")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
-        raise InputError("path", str(path), f"{_SHAPE}, but the file is empty")
+        raise InputError("path", str(path), f"{SHAPE}, but the file is empty")
     if b"\0" in head:
-        raise InputError("path", str(path), f"JSON Lines, {_SHAPE}, but this is binary")
+        raise InputError("path", str(path), f"JSON Lines, {SHAPE}, but this is binary")
     if text.startswith(b"["):
-        raise InputError("path", str(path), f"{_SHAPE}, without the [ ] and commas of a JSON array")
+        raise InputError("path", str(path), f"{SHAPE}, without the [ ] and commas of a JSON array")
     if not text.startswith(b"{"):
-        raise InputError(f"{path}: line 1", text[:40].decode("utf-8", "replace"), f"{_SHAPE}, starting with {{")
+        raise InputError(f"{path}: line 1", text[:40].decode("utf-8", "replace"), f"{SHAPE}, starting with {{")
 
 
-def _blocks(file: IO[bytes], path: Path) -> Iterator[tuple[int, bytes | None]]:
+def _blocks(file: IO[bytes], path: Path) -> Iterator[Block]:
     """Whole lines in blocks with the number of their first; None stands for one line that is too long."""
     line, rest = 1, b""
     while piece := file.read(BLOCK):
         cut = piece.rfind(b"\n") + 1
         if not cut and len(rest) + len(piece) > MAX_LINE:
             if line == 1:
-                raise InputError("path", str(path), f"JSON Lines, {_SHAPE}, but the first line is longer than 1 MiB")
+                raise InputError("path", str(path), f"JSON Lines, {SHAPE}, but the first line is longer than 1 MiB")
             yield line, None
             line, rest = line + 1, _skip_line(file)
             continue
@@ -143,15 +191,19 @@ def _oversize(line: int) -> Decoded:
 
 def _decode(block: bytes, line: int) -> Decoded:
     """One call for a clean block; line by line where that fails or where lines are blank or too long."""
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
-    if not block.endswith(b"\n"):
-        ends = np.append(ends, len(block))
+    ends = _ends(block)
     starts = np.append(0, ends[:-1] + 1)
     with _collector_paused():
         tables = _decode_clean(block, len(ends)) if np.max(ends - starts) <= MAX_LINE else None
         if tables is not None:
             return tables, np.arange(line, line + len(ends)), []
         return _one_by_one(block, starts, ends, line)
+
+
+def _ends(block: bytes) -> IntArray:
+    """Where each line ends, the last one with or without its line feed."""
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
+    return ends if block.endswith(b"\n") else np.append(ends, len(block))
 
 
 def _decode_clean(block: bytes, n: int) -> Tables | None:
@@ -225,7 +277,7 @@ def decode_account(text: bytes | str) -> Account:
     try:
         account = _DECODER.decode(text)
     except UnicodeDecodeError:
-        raise InputError("line", "bytes", f"UTF-8 text, {_SHAPE}") from None
+        raise InputError("line", "bytes", f"UTF-8 text, {SHAPE}") from None
     except msgspec.DecodeError as error:
         raise _explain(str(error), text) from None
     if _bad_time(account.as_of):
@@ -295,7 +347,7 @@ def _explain(message: str, text: bytes | str) -> InputError:
         return InputError(number[1], number[2], "a finite number")
     if "JSON is malformed" in what or "truncated" in what:
         shown = text[:60] if isinstance(text, str) else text[:60].decode("utf-8", "replace")
-        return InputError("line", shown, f"{_SHAPE} with finite numbers ({what})")
+        return InputError("line", shown, f"{SHAPE} with finite numbers ({what})")
     expected, _, got = what.partition(", got ")
     return InputError(path or "line", got.strip("`") or what, expected.removeprefix("Expected ").replace("`", ""))
 

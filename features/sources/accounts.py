@@ -11,21 +11,32 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.sources.account_lines import decode_account, decode_agreement, read_lines
+from features.sources.account_lines import (
+    FIRST_LINES,
+    SHAPE,
+    Block,
+    decode_account,
+    decode_agreement,
+    decode_block,
+    line_chunks,
+)
 from features.sources.account_tables import Columns, accounts_of, columns_of, objects
 from features.sources.account_twins import Twins, read_twins, write_twins
 from features.sources.tables import atomic_path
 from models.account import Account, validate_account
 from models.errors import Failure, InputError, MargincastError
 from models.margin.csa.terms import CsaTerms
-from models.typing import IntArray
+from models.typing import BoolArray, IntArray, ObjectArray
 
 __all__ = [
     "AccountChunk",
+    "Intake",
+    "UnreadChunk",
     "chunks_of_twins",
     "decode_account",
     "read_account_chunks",
     "read_accounts",
+    "read_unread_chunks",
     "write_account_columns",
     "write_accounts",
 ]
@@ -59,9 +70,31 @@ class AccountChunk:
         """The three tables, in the order of `Book.from_columns`."""
         return self.accounts, self.positions, self.collateral
 
+    def read(self) -> AccountChunk:
+        """Give itself: it has been read."""
+        return self
+
     def at_lines(self, failures: Iterable[Failure]) -> list[Failure]:
         """Failures of `Book.from_columns` on this chunk, with lines of the file for rows of the chunk."""
         return [replace(f, row=int(self.line[f.row])) if 0 <= f.row < len(self.line) else f for f in failures]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnreadChunk:
+    """Some lines of a file that nobody has decoded yet.
+
+    Parameters
+    ----------
+    blocks : tuple of (int, bytes or None)
+        Whole lines with the number of the first; None for a line that is too long.
+    """
+
+    blocks: tuple[Block, ...]
+
+    def read(self) -> AccountChunk:
+        """Decode the lines into accounts and failures; repeated accounts are still among them."""
+        found = [decode_block(*block) for block in self.blocks]
+        return _join([AccountChunk(*tables, lines, tuple(failures)) for tables, lines, failures in found])
 
 
 def read_account_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[AccountChunk]:
@@ -72,7 +105,7 @@ def read_account_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[Accou
     path : str or Path
         A JSON Lines file, or a folder with the parquet twins.
     chunk : int
-        Most accounts of a chunk, at least 1.
+        Lines of a chunk, blank and bad ones included, at least 1; accounts for the twins.
 
     Yields
     ------
@@ -83,7 +116,8 @@ def read_account_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[Accou
     Raises
     ------
     InputError
-        If the file as a whole is not what it should be: binary, an endless line, a JSON array, a missing column.
+        If the file as a whole is not what it should be: binary, an endless line, a JSON array, a missing column, 1000
+        bad lines or more before any good one.
 
     Notes
     -----
@@ -91,27 +125,40 @@ def read_account_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[Accou
     compact columns. Values (signs, finiteness, symbols) are checked where they are used: `Book.from_columns` returns a
     failure for each account it refuses, `AccountChunk.at_lines` gives it its line.
     """
+    intake = Intake(path)
+    for piece in read_unread_chunks(path, chunk):
+        found = intake.take(piece.read())
+        if found is piece or len(found) or found.failures:  # lines may all be blank
+            yield found
+
+
+def read_unread_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[UnreadChunk | AccountChunk]:
+    """Cut a file as `read_account_chunks` does, but leave lines as they are: whoever works on them decodes them.
+
+    Parameters
+    ----------
+    path : str or Path
+        A JSON Lines file, or a folder with the parquet twins.
+    chunk : int
+        Lines of a chunk, at least 1; accounts for the twins.
+
+    Yields
+    ------
+    UnreadChunk or AccountChunk
+        Lines; columns for the twins. Each goes through `Intake`, in their order.
+
+    Raises
+    ------
+    InputError
+        As `read_account_chunks`.
+    """
     if chunk < 1:
         raise InputError("chunk", chunk, "at least 1")
     source = Path(path)
-    seen = _Seen()
-    for piece in _twin_chunks(read_twins(source), chunk) if source.is_dir() else _line_chunks(source, chunk):
-        yield seen.drop_repeated(piece)
-
-
-def _line_chunks(path: Path, chunk: int) -> Iterator[AccountChunk]:
-    held: list[AccountChunk] = []
-    for tables, lines, failures in read_lines(path):
-        held.append(AccountChunk(*tables, lines, tuple(failures)))
-        if sum(map(len, held)) < chunk and sum(len(piece.failures) for piece in held) < chunk:
-            continue
-        whole = _join(held)
-        for first in range(0, max(len(whole) - chunk, 0) + 1, chunk):
-            yield _cut(whole, first, first + chunk)
-        held = [_cut(whole, first + chunk, len(whole))]
-    rest = _join(held)
-    if len(rest) or rest.failures:
-        yield rest
+    if source.is_dir():
+        yield from _twin_chunks(read_twins(source), chunk)
+    else:
+        yield from map(UnreadChunk, line_chunks(source, chunk))
 
 
 def _join(pieces: list[AccountChunk]) -> AccountChunk:
@@ -126,18 +173,6 @@ def _join(pieces: list[AccountChunk]) -> AccountChunk:
         tables.append(joined)
     failures = tuple(failure for piece in pieces for failure in piece.failures)
     return AccountChunk(tables[0], tables[1], tables[2], np.concatenate([p.line for p in pieces]), failures)
-
-
-def _cut(whole: AccountChunk, first: int, stop: int) -> AccountChunk:
-    """Accounts ``first:stop``; the failures go with the first of them."""
-    head, first, stop = first == 0, min(first, len(whole)), min(stop, len(whole))
-    return AccountChunk(
-        {name: values[first:stop] for name, values in whole.accounts.items()},
-        _rows_between(whole.positions, first, stop),
-        _rows_between(whole.collateral, first, stop),
-        whole.line[first:stop],
-        whole.failures if head else (),
-    )
 
 
 def chunks_of_twins(twins: Twins, chunk: int = 50_000) -> Iterator[AccountChunk]:
@@ -155,9 +190,9 @@ def chunks_of_twins(twins: Twins, chunk: int = 50_000) -> Iterator[AccountChunk]
     AccountChunk
         Accounts in order; lines count from 1.
     """
-    seen = _Seen()
+    intake = Intake("twins")
     for piece in _twin_chunks(twins, chunk):
-        yield seen.drop_repeated(piece)
+        yield intake.take(piece)
 
 
 def _twin_chunks(twins: Twins, chunk: int) -> Iterator[AccountChunk]:
@@ -193,31 +228,101 @@ def _rows_between(table: Columns, first: int, stop: int) -> Columns:
     return {name: values[a:b] - first if name == "row" else values[a:b] for name, values in table.items()}
 
 
-class _Seen:
-    """Notices accounts that come again, from 8 bytes for each."""
+class Intake:
+    """What only the whole of a file shows: accounts that come again, noticed from 8 bytes for each, and no good line.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    path : str or Path
+        The file, for the error.
+
+    Examples
+    --------
+    >>> intake = Intake("accounts.jsonl")
+    >>> noon, one = np.array([43_200_000_000_000]), np.array(["a"], object)
+    >>> intake.admits(one, noon, 0), intake.admits(one, noon, 0)
+    (True, False)
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path, self._good, self._bad = str(path), False, 0
         self._hashes: list[IntArray] = []
 
-    def drop_repeated(self, piece: AccountChunk) -> AccountChunk:
-        names, times = piece.accounts["account_id"], piece.accounts["as_of"].tolist()
-        keys = np.fromiter(map(hash, zip(names, times, strict=True)), np.int64, len(times))
-        again = np.zeros(len(keys), bool)
-        again[np.setdiff1d(np.arange(len(keys)), np.unique(keys, return_index=True)[1])] = True
-        for older in self._hashes:
-            again |= _among(keys, older)
-        self._hashes.append(np.sort(keys[~again]))
-        self._merge()
+    def take(self, piece: AccountChunk) -> AccountChunk:
+        """Take the next chunk in.
+
+        Parameters
+        ----------
+        piece : AccountChunk
+            As it was read.
+
+        Returns
+        -------
+        AccountChunk
+            Without the accounts that were there before; they are failures.
+
+        Raises
+        ------
+        InputError
+            If there have been 1000 bad lines and no good one.
+        """
+        self._good = self._good or len(piece) > 0
+        self._bad += len(piece.failures)
+        if not self._good and self._bad >= FIRST_LINES:
+            why = f"{SHAPE}; no good one in {self._bad} lines: {piece.failures[0].message}"
+            raise InputError("path", self._path, why)
+        keys = _keys(piece.accounts["account_id"], piece.accounts["as_of"])
+        again = self._again(keys)
+        self._add(keys[~again])
         if not again.any():
             return piece
         failures = piece.failures + tuple(_repeated(piece, int(i)) for i in np.flatnonzero(again))
         return replace(_keep(piece, ~again), failures=tuple(sorted(failures, key=lambda f: f.row)))
+
+    def admits(self, names: ObjectArray, times: IntArray, bad: int) -> bool:
+        """Take in a chunk that was read elsewhere, if `take` would leave it as it is; else nothing is taken in.
+
+        Parameters
+        ----------
+        names : ndarray of object, shape (n,)
+            ``account_id``.
+        times : ndarray of int64, shape (n,)
+            ``as_of``.
+        bad : int
+            Lines that are no account.
+
+        Returns
+        -------
+        bool
+            False where accounts come again or no line is good: the chunk must go through `take`.
+        """
+        keys = _keys(names, times)
+        if (bad and not len(keys)) or self._again(keys).any():
+            return False
+        self._good = self._good or len(keys) > 0
+        self._add(keys)
+        return True
+
+    def _again(self, keys: IntArray) -> BoolArray:
+        again = np.zeros(len(keys), bool)
+        again[np.setdiff1d(np.arange(len(keys)), np.unique(keys, return_index=True)[1])] = True
+        for older in self._hashes:
+            again |= _among(keys, older)
+        return again
+
+    def _add(self, keys: IntArray) -> None:
+        self._hashes.append(np.sort(keys))
+        self._merge()
 
     def _merge(self) -> None:
         """Few, long arrays: each at least twice the one after it."""
         while len(self._hashes) > 1 and len(self._hashes[-2]) < 2 * len(self._hashes[-1]):
             last = self._hashes.pop()
             self._hashes[-1] = np.sort(np.concatenate([self._hashes[-1], last]))
+
+
+def _keys(names: ObjectArray, times: IntArray) -> IntArray:
+    return np.fromiter(map(hash, zip(names, times.tolist(), strict=True)), np.int64, len(times))
 
 
 def _among(keys: IntArray, known: IntArray) -> Any:

@@ -32,6 +32,7 @@ __all__ = [
     "open_market",
     "open_model",
     "open_registry",
+    "placed",
     "read_books",
     "read_chunks",
     "registered_folder",
@@ -401,15 +402,30 @@ def read_chunks(path: Path, size: int, at: int | None = None) -> Iterator[Accoun
     AccountChunk
         In the order of the file.
     """
-    import numpy as np
-
     from features.sources.accounts import read_account_chunks
 
     for part in read_account_chunks(path, size):
-        if at is None:
-            yield part
-        else:
-            yield replace(part, accounts={**part.accounts, "as_of": np.full(len(part), at, np.int64)})
+        yield placed(part, at)
+
+
+def placed(part: AccountChunk, at: int | None) -> AccountChunk:
+    """Place accounts at one instant.
+
+    Parameters
+    ----------
+    part : AccountChunk
+        Accounts.
+    at : int or None
+        Instant that replaces their own, nanoseconds; None leaves them where they are.
+
+    Returns
+    -------
+    AccountChunk
+        The same accounts.
+    """
+    import numpy as np
+
+    return part if at is None else replace(part, accounts={**part.accounts, "as_of": np.full(len(part), at, np.int64)})
 
 
 def _refuse_future(chunk: Chunk, now: int) -> Chunk:

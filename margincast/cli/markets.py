@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,29 @@ if TYPE_CHECKING:
     from features.sources.files import BarFile
     from models.market import MarketPanel
 
-__all__ = ["MarketWindow", "assets_of"]
+__all__ = ["MarketNeed", "MarketWindow", "assets_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketNeed:
+    """What some accounts need of a market.
+
+    Parameters
+    ----------
+    first : int or None
+        The earliest of their instants, nanoseconds; None where there is no account.
+    assets : frozenset of str
+        Of `assets_of`.
+    """
+
+    first: int | None
+    assets: frozenset[str]
+
+    @classmethod
+    def of(cls, chunk: AccountChunk) -> MarketNeed:
+        """Find what a chunk of accounts needs."""
+        as_of = np.asarray(chunk.accounts["as_of"], np.int64)
+        return cls(int(as_of.min()) if len(as_of) else None, frozenset(assets_of(chunk)))
 
 
 class MarketWindow:
@@ -87,10 +110,23 @@ class MarketWindow:
         MarketPanel
             Bars from `days` before the first of them on.
         """
-        as_of = np.asarray(chunk.accounts["as_of"], np.int64)
-        first = int(as_of.min()) if len(as_of) else self.end
-        wanted = self._held | (assets_of(chunk) & set(self._files))
-        start = self._start(first, wanted)
+        return self.panel_with(MarketNeed.of(chunk))
+
+    def panel_with(self, need: MarketNeed) -> MarketPanel:
+        """Load what is needed, or give what is loaded already.
+
+        Parameters
+        ----------
+        need : MarketNeed
+            Of a chunk of accounts.
+
+        Returns
+        -------
+        MarketPanel
+            Bars from `days` before the first of them on.
+        """
+        wanted = self._held | (need.assets & set(self._files))
+        start = self._start(self.end if need.first is None else need.first, wanted)
         if self._panel is None or wanted != self._held or _earlier(start, self._from):
             self._held = wanted
             self._from = start if self._panel is None or _earlier(start, self._from) else self._from

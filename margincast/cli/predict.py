@@ -47,7 +47,8 @@ def predict(
     from features.sources.tables import TABLE_SUFFIXES
     from margincast.cli.batch import run_batch, write_answers
     from margincast.cli.inputs import instant, open_model, read_books
-    from margincast.cli.predictions import Form, Told, answers_of_workers, prediction_answers
+    from margincast.cli.predictions import Told, prediction_answers
+    from margincast.cli.worker_predictions import Form, answers_of_workers
     from models.predictor.fallback import Fallback
 
     form: Form = "plain" if out is None else "part" if is_folder(out, TABLE_SUFFIXES) else "arrow"

@@ -1,41 +1,34 @@
-"""What ``margincast predict`` says of a chunk of accounts: in this process, or on the workers of a cluster."""
+"""What ``margincast predict`` says of a chunk of accounts."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from features.answer import BIT, flag_names, source_of
 from features.build import FEATURE_NAMES
 from features.forecast import forecast
-from features.sources.parts import encode_table
-from features.sources.tables import as_arrow
 from margincast.cli.batch import Answer, stamps
-from margincast.cli.inputs import CHUNK, Chunk, book_of, read_chunks
+from margincast.cli.inputs import Chunk
 from margincast.cli.moments import priced
 from models.predictor.explain import PARTS
 from models.prior import PriorModel
 from models.typing import HORIZONS
 
 if TYPE_CHECKING:
-    from features.sources.accounts import AccountChunk
-    from margincast.cli.markets import MarketWindow
     from models.market import MarketPanel
     from models.predictor.explain import Explanation
     from models.predictor.fallback import Fallback
     from serving.model_source import Model
-    from training.workers import Workers
 
-__all__ = ["Form", "Told", "answers_of_workers", "explained", "prediction_answers"]
+__all__ = ["ROWS", "Told", "explained", "prediction_answers"]
 
-_WIDTH = len(HORIZONS)
-Form = Literal["plain", "arrow", "part"]
+ROWS: Final = len(HORIZONS)
+"""Of an answer, for each account."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,21 +83,21 @@ class Told:
         def said(words: Callable[[int], str]) -> Any:
             """Turn the flags of each account into words, for each of its rows."""
             known = {bits: words(bits) for bits in np.unique(seen.flags).tolist()}
-            return np.repeat(np.array([*(known[bits] for bits in seen.flags.tolist()), ""], object)[:-1], _WIDTH)
+            return np.repeat(np.array([*(known[bits] for bits in seen.flags.tolist()), ""], object)[:-1], ROWS)
 
         odd = [";".join(FEATURE_NAMES[i] for i in row if i >= 0) for row in seen.unusual.tolist()]
         columns = {
-            "account_id": np.repeat(good.book.account_id, _WIDTH),
-            "as_of": stamps(np.repeat(good.book.as_of, _WIDTH)),
+            "account_id": np.repeat(good.book.account_id, ROWS),
+            "as_of": stamps(np.repeat(good.book.as_of, ROWS)),
             "horizon_minutes": np.tile(np.array(HORIZONS, np.int32), n),
             **{name: values.ravel() for name, values in seen.figures().items()},
             **explained(seen.explanation),
-            "model_version": np.full(n * _WIDTH, self.model.version, object),
+            "model_version": np.full(n * ROWS, self.model.version, object),
             "flags": said(lambda bits: ";".join(flag_names(bits))),
             "source": said(lambda bits: source_of(bits)[0]),
             "source_reason": said(lambda bits: ";".join(source_of(bits)[1])),
-            "novel": np.repeat((seen.flags & BIT["novel"]) != 0, _WIDTH),
-            "unusual": np.repeat(np.array([*odd, ""], object)[:-1], _WIDTH),
+            "novel": np.repeat((seen.flags & BIT["novel"]) != 0, ROWS),
+            "unusual": np.repeat(np.array([*odd, ""], object)[:-1], ROWS),
         }
         return Answer(columns, n, good.failures)
 
@@ -124,55 +117,6 @@ def prediction_answers(told: Told) -> Callable[[Chunk], Answer]:
     """
     prior = lru_cache(maxsize=1)(told.prior)
     return lambda chunk: told.answer(chunk, prior(chunk.panel))
-
-
-def answers_of_workers(
-    path: Path, window: MarketWindow, at: int | None, told: Told, workers: Workers, form: Form
-) -> Iterator[Answer]:
-    """Answer the accounts of a file on workers, chunk by chunk; they get columns and make the books themselves.
-
-    Parameters
-    ----------
-    path : Path
-        JSON Lines, or a folder of parquet twins.
-    window : MarketWindow
-        Where their market is.
-    at : int or None
-        Instant that replaces the accounts' own, nanoseconds.
-    told : Told
-        How to answer.
-    workers : Workers
-        Who answers.
-    form : {"plain", "arrow", "part"}
-        As what answers come back: columns, columns of Arrow for a file, or a parquet file for a folder of parts.
-
-    Returns
-    -------
-    iterator of Answer
-        In the order of the file.
-    """
-    now = time.time_ns()
-
-    def items() -> Iterator[tuple[Any, ...]]:
-        panel, shared = None, None
-        for part in read_chunks(path, CHUNK, at):
-            own = window.panel_for(part)
-            if own is not panel:
-                panel, shared = own, workers.share((told, own, told.prior(own)))
-            yield shared, part, now, form
-
-    return workers.map(_answer_part, items())
-
-
-def _answer_part(shared: tuple[Told, MarketPanel, PriorModel], part: AccountChunk, now: int, form: Form) -> Answer:
-    told, panel, prior = shared
-    found = told.answer(book_of(part, panel, now), prior)
-    if form == "part":
-        rows = found.accounts * _WIDTH
-        return Answer({}, found.accounts, found.failures, (encode_table(found.columns), rows))
-    if form == "plain":
-        return found
-    return Answer({name: as_arrow(values) for name, values in found.columns.items()}, found.accounts, found.failures)
 
 
 def explained(found: Explanation | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Processes", "Scheduler", "open_workers"]
 
 T = TypeVar("T")
-_IMPORTED: Final = ("training.build", "margincast.cli.predictions", "features.forecast")
+_IMPORTED: Final = ("training.build", "margincast.cli.worker_predictions", "features.forecast")
 """What the work on accounts needs."""
 
 Processes = Annotated[
