@@ -66,7 +66,7 @@ def build(
     add_coin_profit(coll, pos, table, refusals)
     tiers = _schedules(pos, "tier", pos["key"], table, refusals, find_tier)
     coll["other"] = (coll["asset"] != table.currency[coll["row"]]) | ~counts_at_par(coll, table)
-    ratios = _schedules(coll, "schedule", ratio_keys(coll, table, refusals), table, refusals, find_ratio)
+    ratios = _schedules(coll, "schedule", ratio_keys(coll, table), table, refusals, find_ratio)
     add_agreements(table, refusals)
     book = _assemble(table, numeraire, pos, tiers, coll, [*ratios, PAR], refusals, assets, symbols.instrument)
     return book, sorted(refusals.failures, key=lambda f: f.row)

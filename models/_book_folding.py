@@ -24,7 +24,7 @@ from models._book_columns import AccountTable, Refusals, Symbols, factorize
 from models.errors import InputError, MargincastError
 from models.instrument import is_stable
 from models.margin.blocks import BLOCK_MODELS
-from models.margin.csa import CsaTerms, PartyTerms, PostedCollateral, collateral_item_value, csa_levels
+from models.margin.csa import CsaTerms, PartyTerms, csa_levels, posted_share
 from models.margin.rulesets import Ruleset
 from models.margin.tiers import TierSchedule
 from models.typing import BoolArray, FloatArray, Int32Array, IntArray, ObjectArray
@@ -73,7 +73,7 @@ def find_ratio(rules: Ruleset, key: str) -> TierSchedule:
     return rules.haircut(asset, float(quantity)) if quantity else rules.haircut(asset)
 
 
-def ratio_keys(coll: dict[str, Any], table: AccountTable, refusals: Refusals) -> ObjectArray:
+def ratio_keys(coll: dict[str, Any], table: AccountTable) -> ObjectArray:
     """What the ratio of each collateral row depends on; empty for cash, which has none."""
     keys = np.where(coll["key"] != "", coll["key"], np.where(coll["other"], coll["asset"], "")).astype(object)
     rule = table.rules_index[coll["row"]]
@@ -85,11 +85,7 @@ def ratio_keys(coll: dict[str, Any], table: AccountTable, refusals: Refusals) ->
         row = int(coll["row"][i])
         if table.csa[row] is None:
             continue  # refused already
-        try:
-            one = PostedCollateral(asset=str(coll["asset"][i]), market_value=1.0)
-            keys[i] = f"{FLAT}{collateral_item_value(one, table.csa[row])!r}"
-        except MargincastError as error:  # no currency is converted: that of the terms is the account's
-            refusals.add(row, error)
+        keys[i] = f"{FLAT}{posted_share(str(coll['asset'][i]), table.csa[row])!r}"
     return keys
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.account import Account
 from models.errors import MargincastError
 from models.instrument import is_stable
-from models.margin.csa import PostedCollateral, collateral_item_value
+from models.margin.csa import posted_share
 from models.margin.rulesets import Ruleset
 from models.margin.tiers import TierSchedule
 from models.rebalance.quotes import Quotes
@@ -47,7 +47,7 @@ class Weights:
     def first_ratio(self, asset: str) -> float:
         """Share of its market value for which the first unit of an asset counts."""
         if self.account.csa is not None:
-            return collateral_item_value(PostedCollateral(asset=asset, market_value=1.0), self.account.csa)
+            return posted_share(asset, self.account.csa)
         return 1.0 if self._at_par(asset) else float(self._schedule(asset, 1.0).rate[0])
 
     def counted(self, asset: str, quantity: float) -> float:

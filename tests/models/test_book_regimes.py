@@ -12,18 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.account import Account, Collateral, Position
+from models.book import Book
 from models.instrument import parse_symbol
 from models.margin.bands import BINANCE_PM
 from models.margin.csa import CsaTerms, PartyTerms, PostedCollateral, credit_support
 from models.margin.inverse import coin_initial, coin_maintenance
 from models.margin.lending import average_threshold, health_factor_of_totals
-from models.margin.levels import STATES, MarginLevels
+from models.margin.levels import STATES, MarginLevels, margin_levels
 from models.margin.requirement import inverse_pnl
 from models.margin.rulesets import load_ruleset
 from models.margin.unified import BinancePortfolio, UnifiedMargin, binance_margin
 from models.margin.unified_bybit import BybitAccount, bybit_margin
 from models.margin.venues import drift, dydx, mango_health, synthetix, synthetix_account, vega
 from models.margin.venues.parameters import load_parameters
+from models.rebalance.quotes import Quotes
+from models.rebalance.weights import Weights
 from models.typing import FloatArray
 from tests.models.builders import AS_OF
 from tests.models.regime_rules import standing, volatilities
@@ -281,6 +284,18 @@ def test_a_delivery_is_due_when_it_reaches_the_minimum_transfer_amount(short_of:
     found = levels_of([account])
     assert (found.state_names()[0] == "call") is called
     assert found.call_amount[0] == pytest.approx(short_of if called else 0.0)
+
+
+def test_cash_in_another_currency_bears_the_currency_haircut() -> None:
+    terms = CsaTerms(fx_haircut=0.08)
+    account = msgspec.structs.replace(make("csa", "USD", {"USD": 10.0, "EUR": 100.0, "BTC": 1.0}), csa=terms)
+    matched = msgspec.structs.replace(account, csa=CsaTerms(fx_haircut=0.08, matched_currencies=("EUR",)))
+    book, failures = Book.from_accounts([account, matched], ("BTC", "EUR"))
+    assert failures == []
+    price = np.array([84_000.0, 1.1])
+    assert margin_levels(book, price).equity == pytest.approx([10.0 + 110.0 * 0.92 + 84_000.0, 10.0 + 110.0 + 84_000.0])
+    weights = Weights(account, load_ruleset("csa", AS_OF), Quotes("USD", {"BTC": 84_000.0, "EUR": 1.1}, {}))
+    assert weights.counted("EUR", 100.0) == pytest.approx(101.2)
 
 
 def test_a_party_with_an_infinite_threshold_is_never_called() -> None:

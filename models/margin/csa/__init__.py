@@ -1,7 +1,13 @@
 """OTC trades under a credit support annex: amounts, collateral, levels, timetable, both parties."""
 
 from models.margin.csa.cdm import terms_from_cdm_sample, to_cdm
-from models.margin.csa.collateral import PostedCollateral, collateral_item_value, posted_value, to_base_currency
+from models.margin.csa.collateral import (
+    PostedCollateral,
+    collateral_item_value,
+    posted_share,
+    posted_value,
+    to_base_currency,
+)
 from models.margin.csa.credit_support import (
     CsaOutcome,
     credit_support,
@@ -38,6 +44,7 @@ __all__ = [
     "initial_margin_support",
     "is_business_day",
     "last_demand",
+    "posted_share",
     "posted_value",
     "round_amount",
     "terms_from_cdm_sample",

@@ -13,14 +13,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct
 
 from models.errors import InputError, UnknownAssetError
+from models.instrument import is_stable
 from models.margin.csa._checks import at_least_zero
 from models.margin.csa.terms import CsaTerms
 
-__all__ = ["PostedCollateral", "collateral_item_value", "posted_value", "to_base_currency"]
+__all__ = ["CASH", "PostedCollateral", "collateral_item_value", "posted_share", "posted_value", "to_base_currency"]
+
+CASH: Final = frozenset({
+    "AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR", "JPY",
+    "KRW", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
+})  # fmt: skip
+"""Codes (ISO 4217, and CNH) of currencies that an account may hold as cash; any other asset is in no currency."""
 
 
 class PostedCollateral(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -185,6 +193,42 @@ def posted_value(
     1480000.0
     """
     return math.fsum(collateral_item_value(item, terms, rates, f"{field}[{i}]") for i, item in enumerate(posted))
+
+
+def posted_share(asset: str, terms: CsaTerms) -> float:
+    """Give the share of its market value for which an asset of an account counts.
+
+    Parameters
+    ----------
+    asset : str
+        Asset code. Cash is in its currency, a stable coin of the dollar in dollars; a coin is in none, so that its
+        valuation percentage says everything.
+    terms : CsaTerms
+        The agreement.
+
+    Returns
+    -------
+    float
+        Share in [0, 1].
+
+    Examples
+    --------
+    >>> from models.margin.csa.terms import EligibleCollateral
+    >>> terms = CsaTerms(fx_haircut=0.08, eligible_collateral=(
+    ...     EligibleCollateral(asset="EUR"), EligibleCollateral(asset="BTC", valuation_percentage=0.8)))
+    >>> posted_share("EUR", terms), posted_share("BTC", terms), posted_share("ETH", terms)
+    (0.92, 0.8, 0.0)
+    """
+    currency = _currency(asset)
+    matched = currency in (None, _currency(terms.base_currency)) or asset in terms.matched_currencies
+    held = terms.base_currency if matched or currency is None else currency
+    return collateral_item_value(PostedCollateral(asset=asset, market_value=1.0, currency=held), terms, {held: 1.0})
+
+
+def _currency(asset: str) -> str | None:
+    if is_stable(asset):
+        return "USD"
+    return asset if asset in CASH else None
 
 
 def _haircut(item: PostedCollateral, terms: CsaTerms) -> float:

@@ -14,6 +14,7 @@ from models.margin.csa import (
     EligibleCollateral,
     PostedCollateral,
     collateral_item_value,
+    posted_share,
     posted_value,
     to_base_currency,
 )
@@ -50,6 +51,23 @@ def test_haircuts_add_up_and_do_not_multiply() -> None:
 def test_a_matched_currency_bears_no_currency_haircut() -> None:
     assert value(asset="USD", currency="GBP") == 1500.0
     assert value(asset="USD", currency="EUR") == pytest.approx(1250.0 * 0.92)
+
+
+@pytest.mark.parametrize(("base", "asset", "share"), [
+    ("USD", "USD", 1.0), ("USD", "EUR", 0.92), ("USD", "GBP", 1.0), ("USD", "USDC", 1.0), ("USD", "BTC", 1.0),
+    ("USDT", "USDT", 1.0), ("USDT", "USD", 1.0), ("USDT", "EUR", 0.92),
+    ("EUR", "EUR", 1.0), ("EUR", "USD", 0.92), ("EUR", "USDT", 0.92), ("EUR", "BTC", 1.0),
+])  # fmt: skip
+def test_cash_of_an_account_is_in_its_currency_and_coins_are_in_none(base: str, asset: str, share: float) -> None:
+    terms = CsaTerms(base_currency=base, fx_haircut=0.08, matched_currencies=("GBP",))
+    assert posted_share(asset, terms) == pytest.approx(share)
+
+
+def test_the_currency_haircut_of_an_account_adds_to_that_of_the_schedule() -> None:
+    line = EligibleCollateral(asset="EUR", valuation_percentage=0.99, additional_haircut=0.02)
+    terms = CsaTerms(eligible_collateral=(line,), fx_haircut=0.08)
+    assert posted_share("EUR", terms) == pytest.approx(1 - 0.01 - 0.02 - 0.08)
+    assert posted_share("GBP", terms) == 0.0
 
 
 def test_an_asset_that_is_not_listed_counts_for_nothing_unless_its_haircut_is_given() -> None:
