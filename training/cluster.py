@@ -40,6 +40,8 @@ _CONFIGURATION: Final = {
 """Dask has glibc give back all memory at once, and every larger array then costs its pages anew; here up to a gigabyte
 is kept from piece to piece. One thread works, so one arena is enough. Nobody looks at Dask's profiles of the workers,
 and its event loops need not look at themselves 50 times a second: both take seconds of a processor in a minute."""
+_LARGE: Final = {"distributed.admin.large-graph-warning-threshold": "10GB"}
+"""A task carries its item, which is read once; Dask would advise against more than 10 MB, for what is used again."""
 _ADDRESS: Final = re.compile(r"\[(machines|local_listen_port): [^\]]*\]")
 
 
@@ -104,10 +106,13 @@ class Cluster:
         object
             What the function returned, in the order of the items.
         """
+        import dask
+
         waiting: deque[Any] = deque()
         most = _AHEAD * max(len(self), 1)
         for item in items:
-            waiting.append(self.client.submit(function, *item, pure=False))
+            with dask.config.set(_LARGE):
+                waiting.append(self.client.submit(function, *item, pure=False))
             if len(waiting) >= most:
                 yield waiting.popleft().result()
         while waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import combinations
@@ -134,6 +135,12 @@ def test_items_are_read_a_few_ahead_only(cluster: Cluster) -> None:
     next(results)
     assert len(read) <= 4
     assert len(list(results)) == 49
+
+
+def test_a_large_item_is_sent_without_advice_of_dask(cluster: Cluster) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(cluster.map(len, [(bytes(12_000_000),)])) == [12_000_000]
 
 
 def test_a_shared_value_is_sent_once_and_taken_by_every_worker(cluster: Cluster) -> None:
