@@ -1,9 +1,8 @@
 """Sources: the only place where market data and accounts are read and written."""
 
+from features.sources.account_chunks import AccountChunk, UnreadChunk
+from features.sources.account_intake import Intake
 from features.sources.accounts import (
-    AccountChunk,
-    Intake,
-    UnreadChunk,
     decode_account,
     read_account_chunks,
     read_accounts,

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
-from features.sources.account_lines import (
-    FIRST_LINES,
-    SHAPE,
-    Block,
-    decode_account,
-    decode_agreement,
-    decode_block,
-    line_chunks,
-)
+from features.sources.account_chunks import AccountChunk, UnreadChunk
+from features.sources.account_intake import Intake
+from features.sources.account_lines import decode_account, decode_agreement, line_chunks
 from features.sources.account_tables import Columns, accounts_of, columns_of, objects
 from features.sources.account_twins import Twins, read_twins, write_twins
 from features.sources.tables import atomic_path
 from models.account import Account, validate_account
 from models.errors import Failure, InputError, MargincastError
 from models.margin.csa.terms import CsaTerms
-from models.typing import BoolArray, IntArray, ObjectArray
 
 __all__ = [
-    "AccountChunk",
-    "Intake",
-    "UnreadChunk",
     "chunks_of_twins",
     "decode_account",
     "read_account_chunks",
@@ -40,61 +29,6 @@ __all__ = [
     "write_account_columns",
     "write_accounts",
 ]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AccountChunk:
-    """Some accounts of a file in columns, and what could not be read among them.
-
-    Parameters
-    ----------
-    accounts, positions, collateral : dict of str to ndarray
-        As `Book.from_columns` takes them; positions and collateral carry ``row``.
-    line : ndarray of int64, shape (n,)
-        Line of each account in its file, from 1 (row of ``accounts.parquet`` for the twins).
-    failures : tuple of Failure
-        Lines that are no account, or that repeat one; ``row`` is the line.
-    """
-
-    accounts: Columns
-    positions: Columns
-    collateral: Columns
-    line: IntArray
-    failures: tuple[Failure, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.line)
-
-    @property
-    def columns(self) -> tuple[Columns, Columns, Columns]:
-        """The three tables, in the order of `Book.from_columns`."""
-        return self.accounts, self.positions, self.collateral
-
-    def read(self) -> AccountChunk:
-        """Give itself: it has been read."""
-        return self
-
-    def at_lines(self, failures: Iterable[Failure]) -> list[Failure]:
-        """Failures of `Book.from_columns` on this chunk, with lines of the file for rows of the chunk."""
-        return [replace(f, row=int(self.line[f.row])) if 0 <= f.row < len(self.line) else f for f in failures]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class UnreadChunk:
-    """Some lines of a file that nobody has decoded yet.
-
-    Parameters
-    ----------
-    blocks : tuple of (int, bytes or None)
-        Whole lines with the number of the first; None for a line that is too long.
-    """
-
-    blocks: tuple[Block, ...]
-
-    def read(self) -> AccountChunk:
-        """Decode the lines into accounts and failures; repeated accounts are still among them."""
-        found = [decode_block(*block) for block in self.blocks]
-        return _join([AccountChunk(*tables, lines, tuple(failures)) for tables, lines, failures in found])
 
 
 def read_account_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[AccountChunk]:
@@ -161,20 +95,6 @@ def read_unread_chunks(path: str | Path, chunk: int = 50_000) -> Iterator[Unread
         yield from map(UnreadChunk, line_chunks(source, chunk))
 
 
-def _join(pieces: list[AccountChunk]) -> AccountChunk:
-    if len(pieces) == 1:
-        return pieces[0]
-    shift = np.cumsum([0] + [len(piece) for piece in pieces[:-1]])
-    tables = []
-    for tables_of_one in zip(*(piece.columns for piece in pieces), strict=True):
-        joined = {name: np.concatenate([table[name] for table in tables_of_one]) for name in tables_of_one[0]}
-        if "row" in joined:
-            joined["row"] += np.repeat(shift, [len(table["row"]) for table in tables_of_one])
-        tables.append(joined)
-    failures = tuple(failure for piece in pieces for failure in piece.failures)
-    return AccountChunk(tables[0], tables[1], tables[2], np.concatenate([p.line for p in pieces]), failures)
-
-
 def chunks_of_twins(twins: Twins, chunk: int = 50_000) -> Iterator[AccountChunk]:
     """Hand out joined tables in chunks, as `read_account_chunks` does for their files.
 
@@ -220,131 +140,12 @@ def _with_agreements(piece: AccountChunk) -> AccountChunk:
     if not bad:
         return read
     good = np.array([not isinstance(found, InputError) for found in held])
-    return replace(_keep(read, good), failures=tuple(sorted((*piece.failures, *bad), key=lambda f: f.row)))
+    return replace(read.where(good), failures=tuple(sorted((*piece.failures, *bad), key=lambda f: f.row)))
 
 
 def _rows_between(table: Columns, first: int, stop: int) -> Columns:
     a, b = np.searchsorted(table["row"], [first, stop])
     return {name: values[a:b] - first if name == "row" else values[a:b] for name, values in table.items()}
-
-
-class Intake:
-    """What only the whole of a file shows: accounts that come again, noticed from 8 bytes for each, and no good line.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file, for the error.
-
-    Examples
-    --------
-    >>> intake = Intake("accounts.jsonl")
-    >>> noon, one = np.array([43_200_000_000_000]), np.array(["a"], object)
-    >>> intake.admits(one, noon, 0), intake.admits(one, noon, 0)
-    (True, False)
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self._path, self._good, self._bad = str(path), False, 0
-        self._hashes: list[IntArray] = []
-
-    def take(self, piece: AccountChunk) -> AccountChunk:
-        """Take the next chunk in.
-
-        Parameters
-        ----------
-        piece : AccountChunk
-            As it was read.
-
-        Returns
-        -------
-        AccountChunk
-            Without the accounts that were there before; they are failures.
-
-        Raises
-        ------
-        InputError
-            If there have been 1000 bad lines and no good one.
-        """
-        self._good = self._good or len(piece) > 0
-        self._bad += len(piece.failures)
-        if not self._good and self._bad >= FIRST_LINES:
-            why = f"{SHAPE}; no good one in {self._bad} lines: {piece.failures[0].message}"
-            raise InputError("path", self._path, why)
-        keys = _keys(piece.accounts["account_id"], piece.accounts["as_of"])
-        again = self._again(keys)
-        self._add(keys[~again])
-        if not again.any():
-            return piece
-        failures = piece.failures + tuple(_repeated(piece, int(i)) for i in np.flatnonzero(again))
-        return replace(_keep(piece, ~again), failures=tuple(sorted(failures, key=lambda f: f.row)))
-
-    def admits(self, names: ObjectArray, times: IntArray, bad: int) -> bool:
-        """Take in a chunk that was read elsewhere, if `take` would leave it as it is; else nothing is taken in.
-
-        Parameters
-        ----------
-        names : ndarray of object, shape (n,)
-            ``account_id``.
-        times : ndarray of int64, shape (n,)
-            ``as_of``.
-        bad : int
-            Lines that are no account.
-
-        Returns
-        -------
-        bool
-            False where accounts come again or no line is good: the chunk must go through `take`.
-        """
-        keys = _keys(names, times)
-        if (bad and not len(keys)) or self._again(keys).any():
-            return False
-        self._good = self._good or len(keys) > 0
-        self._add(keys)
-        return True
-
-    def _again(self, keys: IntArray) -> BoolArray:
-        again = np.zeros(len(keys), bool)
-        again[np.setdiff1d(np.arange(len(keys)), np.unique(keys, return_index=True)[1])] = True
-        for older in self._hashes:
-            again |= _among(keys, older)
-        return again
-
-    def _add(self, keys: IntArray) -> None:
-        self._hashes.append(np.sort(keys))
-        self._merge()
-
-    def _merge(self) -> None:
-        """Few, long arrays: each at least twice the one after it."""
-        while len(self._hashes) > 1 and len(self._hashes[-2]) < 2 * len(self._hashes[-1]):
-            last = self._hashes.pop()
-            self._hashes[-1] = np.sort(np.concatenate([self._hashes[-1], last]))
-
-
-def _keys(names: ObjectArray, times: IntArray) -> IntArray:
-    return np.fromiter(map(hash, zip(names, times.tolist(), strict=True)), np.int64, len(times))
-
-
-def _among(keys: IntArray, known: IntArray) -> Any:
-    if not len(known):
-        return np.zeros(len(keys), bool)
-    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
-
-
-def _repeated(piece: AccountChunk, row: int) -> Failure:
-    name, line = str(piece.accounts["account_id"][row]), int(piece.line[row])
-    message = f"account_id: expected one line for each account_id and as_of, was {name!r} again in line {line}"
-    return Failure(line, name, "duplicate", "account_id", message)
-
-
-def _keep(piece: AccountChunk, good: Any) -> AccountChunk:
-    new = np.cumsum(good) - 1
-    tables = []
-    for table in (piece.positions, piece.collateral):
-        kept = good[table["row"]]
-        tables.append({name: new[v[kept]] if name == "row" else v[kept] for name, v in table.items()})
-    accounts = {name: values[good] for name, values in piece.accounts.items()}
-    return AccountChunk(accounts, tables[0], tables[1], piece.line[good], piece.failures)
 
 
 def read_accounts(path: str | Path) -> tuple[list[Account], list[Failure]]:

@@ -12,7 +12,7 @@ import typer
 from margincast.cli.console import emit_json, note, show_rows, solver_on_stderr
 
 if TYPE_CHECKING:
-    from features.sources.accounts import AccountChunk
+    from features.sources.account_chunks import AccountChunk
     from models.rebalance import Policy, Target
     from models.rebalance.joint import Weighing
     from serving.decode import Accounts

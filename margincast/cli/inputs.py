@@ -13,7 +13,7 @@ from margincast.cli.console import note
 from models.errors import Failure, InputError, MargincastError, ModelError
 
 if TYPE_CHECKING:
-    from features.sources.accounts import AccountChunk
+    from features.sources.account_chunks import AccountChunk
     from margincast.cli.markets import MarketWindow
     from models.book import Book
     from models.market import MarketPanel

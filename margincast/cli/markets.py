@@ -18,7 +18,7 @@ from models.instrument import is_stable, parse_symbol
 from models.typing import DAY_NS, MINUTE_NS
 
 if TYPE_CHECKING:
-    from features.sources.accounts import AccountChunk
+    from features.sources.account_chunks import AccountChunk
     from features.sources.files import BarFile
     from models.market import MarketPanel
 

@@ -14,7 +14,7 @@ from margincast.cli.app import app
 from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Model, Out, Registry, Venue
 
 if TYPE_CHECKING:
-    from features.sources.accounts import AccountChunk
+    from features.sources.account_chunks import AccountChunk
     from models.market import MarketPanel
     from models.rebalance import Recommendation
     from serving.decode import Accounts as Batch

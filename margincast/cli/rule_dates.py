@@ -16,7 +16,7 @@ from models.errors import Failure, InputError
 from models.instrument import parse_symbol
 
 if TYPE_CHECKING:
-    from features.sources.accounts import AccountChunk
+    from features.sources.account_chunks import AccountChunk
     from margincast.cli.inputs import Chunk
     from margincast.cli.markets import MarketWindow
     from models.typing import FloatArray

@@ -10,7 +10,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from features.sources.accounts import AccountChunk, Intake, UnreadChunk, read_unread_chunks
+from features.sources.account_chunks import AccountChunk, UnreadChunk
+from features.sources.account_intake import Intake
+from features.sources.accounts import read_unread_chunks
 from features.sources.parts import encode_table
 from features.sources.tables import as_arrow
 from margincast.cli.batch import Answer

@@ -9,7 +9,7 @@ import numpy as np
 
 from features.answer import Forecast, copy_rows, empty_forecast
 from features.moment import Moment
-from features.sources.accounts import AccountChunk
+from features.sources.account_chunks import AccountChunk
 from models.book import Book
 from models.errors import Failure, MargincastError
 from models.typing import BoolArray, IntArray, ObjectArray

@@ -79,13 +79,19 @@ def test_a_token_opens_its_tenant_with_its_role(server: Desk) -> None:
     assert server.ask("GET", "/v1/accounts").status_code == 200  # keys go on
 
 
-@pytest.mark.parametrize("token", [
-    _token(OTHER), _token(kid="none"), _token(iss="https://other"), _token(aud="other"), _token(exp=SECONDS),
-    _token(exp=None), _token(sub=None), _token(nbf=SECONDS + 31), _token(margincast_role="root"),
-    _token(margincast_role=None), _token(margincast_role=["admin"]), _token(margincast_tenant="nobody"),
-    _token(margincast_tenant=None), _token(RSA, "one", "RS256"), _token(exp=float("inf")),
-    _token("shared secret that is long enough for it", "one", "HS256"), _token(None, "one", "none"), "a.b.c", "x",
-])  # fmt: skip
+_WORTHLESS: dict[str, str] = {
+    "another's key": _token(OTHER), "unknown key": _token(kid="none"), "issuer": _token(iss="https://other"),
+    "audience": _token(aud="other"), "expired": _token(exp=SECONDS), "never expires": _token(exp=None),
+    "nobody": _token(sub=None), "not yet": _token(nbf=SECONDS + 31), "unknown role": _token(margincast_role="root"),
+    "no role": _token(margincast_role=None), "roles": _token(margincast_role=["admin"]),
+    "unknown tenant": _token(margincast_tenant="nobody"), "no tenant": _token(margincast_tenant=None),
+    "algorithm of another key": _token(RSA, "one", "RS256"), "endless": _token(exp=float("inf")),
+    "shared secret": _token("shared secret that is long enough for it", "one", "HS256"),
+    "unsigned": _token(None, "one", "none"), "three parts": "a.b.c", "one part": "x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("token", _WORTHLESS.values(), ids=_WORTHLESS)
 def test_what_proves_nothing_opens_nothing(server: Desk, token: str) -> None:
     assert _status(server, token) == 401
 
