@@ -119,7 +119,7 @@ def _desk(panel: MarketPanel, trained: Training, out: Path, ruleset: str, count:
     from features.sources import write_table
     from features.sources.account_tables import accounts_of
     from features.sources.accounts import write_account_columns
-    from margincast.cli.inputs import Chunk
+    from margincast.cli.books import Chunk
     from margincast.cli.moments import snapshot_prices, valued_at
     from margincast.cli.predictions import Told, prediction_answers
     from margincast.cli.recommend import plan_columns

@@ -12,7 +12,7 @@ from margincast.cli.options import Accounts, AsJson, Bar, Market, Out, Venue
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from margincast.cli.inputs import Chunk
+    from margincast.cli.books import Chunk
     from margincast.cli.markets import MarketWindow
     from margincast.cli.rule_dates import UnderRules
     from models.book import Book
@@ -76,7 +76,7 @@ def _instant(option: str, text: str | None) -> int | None:
 
 def _own_rules(accounts: Path, window: MarketWindow, when: int | None, out: Path | None, as_json: bool) -> None:
     from margincast.cli.batch import Answer, run_batch
-    from margincast.cli.inputs import read_books
+    from margincast.cli.books import read_books
     from margincast.cli.moments import priced
 
     def answer(chunk: Chunk) -> Answer:

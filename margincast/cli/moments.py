@@ -12,7 +12,7 @@ from models.errors import MissingMarketError
 from models.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from margincast.cli.inputs import Chunk
+    from margincast.cli.books import Chunk
     from models.book import Book
     from models.market import MarketPanel, MarketSnapshot
 

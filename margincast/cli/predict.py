@@ -46,7 +46,8 @@ def predict(
     from features.sources.parts import is_folder
     from features.sources.tables import TABLE_SUFFIXES
     from margincast.cli.batch import run_batch, write_answers
-    from margincast.cli.inputs import instant, open_model, read_books
+    from margincast.cli.books import read_books
+    from margincast.cli.inputs import instant, open_model
     from margincast.cli.predictions import Told, prediction_answers
     from margincast.cli.worker_predictions import Form, answers_of_workers
     from models.predictor.fallback import Fallback

@@ -13,7 +13,7 @@ from features.answer import BIT, flag_names, source_of
 from features.build import FEATURE_NAMES
 from features.forecast import forecast
 from margincast.cli.batch import Answer, stamps
-from margincast.cli.inputs import Chunk
+from margincast.cli.books import Chunk
 from margincast.cli.moments import priced
 from models.predictor.explain import PARTS
 from models.prior import PriorModel

@@ -69,7 +69,8 @@ def recommend(
 
     from features.policy import load_policy
     from margincast.cli.batch import Answer, run_batch
-    from margincast.cli.inputs import instant, open_model, read_chunks
+    from margincast.cli.books import read_chunks
+    from margincast.cli.inputs import instant, open_model
     from margincast.cli.predict import model_window
     from models.errors import InputError
     from models.rebalance import Policy, Target, parse_target

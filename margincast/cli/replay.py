@@ -11,7 +11,7 @@ from margincast.cli.app import app
 from margincast.cli.options import Accounts, AsJson, At, Bar, Market, Model, Out, Registry, Seed, Start, Stop, Venue
 
 if TYPE_CHECKING:
-    from margincast.cli.inputs import Chunk
+    from margincast.cli.books import Chunk
 
 __all__ = ["replay"]
 
@@ -54,7 +54,8 @@ def replay(
     Each account is watched for --horizon minutes, or until its first contract expires.
     """
     from margincast.cli.batch import Answer, run_batch
-    from margincast.cli.inputs import instant, read_books
+    from margincast.cli.books import read_books
+    from margincast.cli.inputs import instant
     from margincast.cli.markets import MarketWindow
     from margincast.cli.moments import snapshot_prices, valued_at
     from models.margin.replay import replay as walk

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from margincast.cli import inputs
+from margincast.cli import books
 from margincast.cli.moments import priced
 from models.book import Book
 from models.errors import Failure, InputError
@@ -17,7 +17,7 @@ from models.instrument import parse_symbol
 
 if TYPE_CHECKING:
     from features.sources.account_chunks import AccountChunk
-    from margincast.cli.inputs import Chunk
+    from margincast.cli.books import Chunk
     from margincast.cli.markets import MarketWindow
     from models.typing import FloatArray
 
@@ -68,8 +68,8 @@ def read_under_rules(path: Path, window: MarketWindow, at: int | None, dates: Se
     InputError
         If the file as a whole is not a file of accounts.
     """
-    readers = (inputs.read_chunks(path, inputs.CHUNK, date) for date in dates)
-    for chunk, *parts in zip(inputs.read_books(path, window, at), *readers, strict=True):
+    readers = (books.read_chunks(path, books.CHUNK, date) for date in dates)
+    for chunk, *parts in zip(books.read_books(path, window, at), *readers, strict=True):
         yield _under(chunk, parts)
 
 
@@ -91,7 +91,7 @@ def _without(chunk: Chunk, refused: dict[int, Failure]) -> Chunk:
     """Leave out the accounts that some rules refuse."""
     kept = np.flatnonzero(~np.isin(chunk.line, list(refused))) if refused else np.arange(len(chunk.line))
     failures = sorted([*chunk.failures, *refused.values()], key=lambda failure: failure.row)
-    return inputs.Chunk(chunk.book.take(kept), chunk.line[kept], failures, chunk.panel)
+    return books.Chunk(chunk.book.take(kept), chunk.line[kept], failures, chunk.panel)
 
 
 def _options(part: AccountChunk) -> dict[int, Failure]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from margincast.cli.books import read_chunks
 from margincast.cli.console import emit_json, note, show_rows, solver_on_stderr
-from margincast.cli.inputs import names, open_model, read_chunks
+from margincast.cli.inputs import names, open_model
 
 if TYPE_CHECKING:
     from models.account import Account

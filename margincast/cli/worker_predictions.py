@@ -16,7 +16,7 @@ from features.sources.accounts import read_unread_chunks
 from features.sources.parts import encode_table
 from features.sources.tables import as_arrow
 from margincast.cli.batch import Answer
-from margincast.cli.inputs import CHUNK, book_of, placed
+from margincast.cli.books import CHUNK, book_of, placed
 from margincast.cli.markets import MarketNeed
 from margincast.cli.predictions import ROWS, Told
 from models.errors import MargincastError

@@ -148,12 +148,12 @@ def test_replay_chooses_accounts_by_time(run: Run, write: Write, market: Path) -
 def test_chunks_join_seamlessly(
     run: Run, write: Write, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from margincast.cli import inputs
+    from margincast.cli import books
 
     path = write(*(account(f"a{i}", collateral=[{"asset": "USDT", "quantity": 1_000.0 * i}]) for i in range(1, 12)))
     whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
     assert run("predict", path, "--market", market, "--model", "prior", "--out", whole).exit_code == 0
-    monkeypatch.setattr(inputs, "CHUNK", 4)
+    monkeypatch.setattr(books, "CHUNK", 4)
     assert run("predict", path, "--market", market, "--model", "prior", "--out", parts).exit_code == 0
     rows, others = ([json.loads(line) for line in path.read_text().splitlines()] for path in (whole, parts))
     assert [row.pop("account_id") for row in rows] == [row.pop("account_id") for row in others]

@@ -120,12 +120,12 @@ def test_a_bad_account_never_loses_the_good_ones(
 def test_chunks_join_seamlessly(
     run: Run, write: Write, market: Path, price: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from margincast.cli import inputs
+    from margincast.cli import books
 
     path = write(*(holder(f"a{i}", price, 1e8, i * 2e6) for i in range(1, 12)))
     arguments = ("margin", path, "--market", market, "--as-of", OLD, "--compare", NEW, "--json")
     whole = rows(run(*arguments))
-    monkeypatch.setattr(inputs, "CHUNK", 4)
+    monkeypatch.setattr(books, "CHUNK", 4)
     assert rows(run(*arguments)) == whole
     assert len(whole) == 11
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from features.sources import load_panel, to_ns
-from margincast.cli.inputs import read_chunks
+from margincast.cli.books import read_chunks
 from margincast.cli.markets import MarketWindow
 from models.errors import InputError
 from models.typing import DAY_NS

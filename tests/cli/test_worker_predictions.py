@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from features.sources.accounts import read_account_chunks, write_account_columns
-from margincast.cli import inputs, worker_predictions
+from margincast.cli import books, worker_predictions
 from margincast.cli.batch import Answer
-from margincast.cli.inputs import Chunk
+from margincast.cli.books import Chunk
 from margincast.cli.markets import MarketWindow
 from margincast.cli.predictions import Told, prediction_answers
 from margincast.cli.worker_predictions import answers_of_workers
@@ -60,7 +60,7 @@ class Strict(Told):
 
 @pytest.fixture(autouse=True)
 def _four_lines_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (inputs, worker_predictions):
+    for module in (books, worker_predictions):
         monkeypatch.setattr(module, "CHUNK", 4)
 
 
@@ -70,7 +70,7 @@ def _window(root: Path) -> MarketWindow:
 
 
 def _here(path: Path, root: Path, at: int | None = None) -> list[Answer]:
-    return list(map(prediction_answers(Told(PRIOR)), inputs.read_books(path, _window(root), at)))
+    return list(map(prediction_answers(Told(PRIOR)), books.read_books(path, _window(root), at)))
 
 
 def _there(path: Path, root: Path, at: int | None = None) -> tuple[list[Answer], int]:
