@@ -42,7 +42,8 @@ def block_requirement(
     underlying : Underlying
         What they are on.
     shares : float
-        Long shares that may cover short calls; their own requirement is not part of the result.
+        Long shares that cover short calls, whether or not that is cheapest (`paired_requirement` chooses); their own
+        requirement is not part of the result.
     parameters : SecuritiesParameters
         The rates.
 

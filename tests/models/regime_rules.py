@@ -124,6 +124,10 @@ def _srm(held: Held) -> Amounts:
         MAINNET[held.asset], held.spot, perpetual=held.perpetual, perpetual_price=held.spot, expiries=expiries
     )
     net, value = srm_net_margin([market]), sum(o.quantity * o.mark for o in held.options)
+    delta_one = held.spot * (abs(held.perpetual) + sum(map(abs, held.futures.values())))
+    rule = MAINNET[held.asset]
+    # volatilities of one's own may leave an arbitrage: the value is then raised, and no requirement is negative
+    value = max(value, net.maintenance + rule.perp_maintenance * delta_one, net.initial + rule.perp_initial * delta_one)
     return value, value - net.maintenance, value - net.initial
 
 

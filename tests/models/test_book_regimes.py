@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.account import Account, Collateral, Position
@@ -457,6 +457,7 @@ def _mango_perpetual(rule: Mapping[str, float], x: Position, price: FloatArray) 
 
 @few
 @seeded
+@example(seed=61128, move=0.0)  # a put worth more than that of a higher strike
 @pytest.mark.parametrize(
     "name",
     ["deribit-standard", "derive-srm", "us-regt", "deribit-pm", "derive-pmrm2", "okx-pm", "paradex-pm"],

@@ -6,11 +6,11 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.errors import InputError
-from models.margin.securities import OptionPosition, stock_requirement
+from models.margin.securities import REG_T, OptionPosition, stock_requirement
 from models.margin.securities_block import block_requirement
 from models.margin.securities_options import is_limited_risk, long_requirement, short_addition, worst_loss
 from models.margin.securities_pairing import paired_requirement
@@ -123,7 +123,12 @@ def test_rule_without_allocation_is_never_less(book: list[OptionPosition], held:
     assert value - need - stock_requirement(held, SPOT.price) <= best + 1e-6
 
 
+@example([put(80, -2, 0.0), call(80, -2, 0.0)], 0.0, 1.0)  # the put side binds: the call's cover frees nothing
 @given(books, st.floats(0.0, 500.0), st.floats(0.0, 500.0))
-def test_more_shares_never_worsen_the_options(book: list[OptionPosition], few: float, more: float) -> None:
+def test_more_shares_worsen_the_options_by_no_more_than_the_stock_under_covered_calls_asks(
+    book: list[OptionPosition], few: float, more: float
+) -> None:
     less, best = block_requirement(book, SPOT, few), block_requirement(book, SPOT, few + more)
-    assert best[0] - best[1] >= less[0] - less[1] - 1e-6
+    inside = max((o.payoff(SPOT.price) for o in book if o.is_call and o.quantity < 0), default=0.0)
+    asked = (1.0 - REG_T.stock_long) * more * inside
+    assert best[0] - best[1] >= less[0] - less[1] - asked - 1e-6
