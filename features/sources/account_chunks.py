@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,6 +42,21 @@ class AccountChunk:
     def columns(self) -> tuple[Columns, Columns, Columns]:
         """The three tables, in the order of `Book.from_columns`."""
         return self.accounts, self.positions, self.collateral
+
+    @classmethod
+    def join(cls, pieces: Sequence[AccountChunk]) -> AccountChunk:
+        """Give the accounts and failures of several chunks, at least one, as one chunk."""
+        if len(pieces) == 1:
+            return pieces[0]
+        shift = np.cumsum([0] + [len(piece) for piece in pieces[:-1]])
+        tables = []
+        for tables_of_one in zip(*(piece.columns for piece in pieces), strict=True):
+            joined = {name: np.concatenate([table[name] for table in tables_of_one]) for name in tables_of_one[0]}
+            if "row" in joined:
+                joined["row"] += np.repeat(shift, [len(table["row"]) for table in tables_of_one])
+            tables.append(joined)
+        failures = tuple(failure for piece in pieces for failure in piece.failures)
+        return cls(tables[0], tables[1], tables[2], np.concatenate([p.line for p in pieces]), failures)
 
     def read(self) -> AccountChunk:
         """Give itself: it has been read."""
@@ -88,18 +103,4 @@ class UnreadChunk:
     def read(self) -> AccountChunk:
         """Decode the lines into accounts and failures; repeated accounts are still among them."""
         found = [decode_block(*block) for block in self.blocks]
-        return _join([AccountChunk(*tables, lines, tuple(failures)) for tables, lines, failures in found])
-
-
-def _join(pieces: list[AccountChunk]) -> AccountChunk:
-    if len(pieces) == 1:
-        return pieces[0]
-    shift = np.cumsum([0] + [len(piece) for piece in pieces[:-1]])
-    tables = []
-    for tables_of_one in zip(*(piece.columns for piece in pieces), strict=True):
-        joined = {name: np.concatenate([table[name] for table in tables_of_one]) for name in tables_of_one[0]}
-        if "row" in joined:
-            joined["row"] += np.repeat(shift, [len(table["row"]) for table in tables_of_one])
-        tables.append(joined)
-    failures = tuple(failure for piece in pieces for failure in piece.failures)
-    return AccountChunk(tables[0], tables[1], tables[2], np.concatenate([p.line for p in pieces]), failures)
+        return AccountChunk.join([AccountChunk(*tables, lines, tuple(failures)) for tables, lines, failures in found])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from models.market import MarketPanel
     from models.typing import BoolArray, IntArray
 
-__all__ = ["CHUNK", "Chunk", "book_of", "placed", "read_books", "read_chunks"]
+__all__ = ["CHUNK", "Chunk", "book_of", "placed", "read_all", "read_books", "read_chunks"]
 
 CHUNK: Final = 10_000
 """Accounts that are worked on together."""
@@ -150,6 +150,40 @@ def read_chunks(path: Path, size: int, at: int | None = None) -> Iterator[Accoun
 
     for part in read_account_chunks(path, size):
         yield placed(part, at)
+
+
+def read_all(path: Path, most: int, at: int | None = None) -> AccountChunk:
+    """Read the accounts of a file at once.
+
+    Parameters
+    ----------
+    path : Path
+        JSON Lines, or a folder of parquet twins.
+    most : int
+        Most good accounts; other lines do not count.
+    at : int or None
+        Instant that replaces the accounts' own, nanoseconds.
+
+    Returns
+    -------
+    AccountChunk
+        All of them, and the lines that are none.
+
+    Raises
+    ------
+    InputError
+        If there is no good account, or there are more.
+    """
+    from features.sources.account_chunks import AccountChunk
+
+    held, count = [], 0
+    for part in read_chunks(path, CHUNK, at):
+        count += len(part)
+        if count <= most:
+            held.append(part)
+    if not 1 <= count <= most:
+        raise InputError("ACCOUNTS", count, f"from 1 to {most} good accounts")
+    return AccountChunk.join(held)
 
 
 def placed(part: AccountChunk, at: int | None) -> AccountChunk:

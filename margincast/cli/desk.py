@@ -12,7 +12,6 @@ import typer
 from margincast.cli.console import emit_json, note, show_rows, solver_on_stderr
 
 if TYPE_CHECKING:
-    from features.sources.account_chunks import AccountChunk
     from models.rebalance import Policy, Target
     from models.rebalance.joint import Weighing
     from serving.decode import Accounts
@@ -39,9 +38,8 @@ _OWN = ("account_id", "kind", "symbol", "asset", "amount", "to", "into", "receiv
 
 
 def plan_desk(
-    chunks: Sequence[AccountChunk],
-    batches: Sequence[Accounts],
-    engine: Callable[[AccountChunk], Engine],
+    batch: Accounts,
+    engine: Callable[[], Engine],
     target: Target,
     policy: Policy,
     out: Path | None,
@@ -54,12 +52,10 @@ def plan_desk(
 
     Parameters
     ----------
-    chunks : sequence of AccountChunk
-        The accounts of a file: one chunk.
-    batches : sequence of Accounts
-        The same as values.
+    batch : Accounts
+        The accounts of a file.
     engine : callable
-        Gives the engine on the market of a chunk.
+        Gives the engine on their market.
     target : Target
         What every account is to reach.
     policy : Policy
@@ -78,20 +74,17 @@ def plan_desk(
     Raises
     ------
     InputError
-        If the file has no accounts, or more than one desk may have.
+        If the accounts are not all at one instant.
     """
     from models.errors import InputError
     from serving.problems import ProblemError
 
-    if len(chunks) != 1 or not batches[0].accounts:
-        count = sum(len(batch.accounts) for batch in batches)
-        raise InputError("ACCOUNTS", count, "from 1 to 10000 good accounts for one desk")
     try:
         with solver_on_stderr():
-            found = engine(chunks[0]).recommend_desk(batches[0], target, policy, front, weighing, every_minutes)
+            found = engine().recommend_desk(batch, target, policy, front, weighing, every_minutes)
     except ProblemError as error:
         raise InputError("--at", "left out", f"one instant for all accounts of a desk ({error})") from None
-    answer = _answer(found, batches[0])
+    answer = _answer(found, batch)
     if out is not None:
         _write(out, answer)
     if as_json:

@@ -69,7 +69,7 @@ def recommend(
 
     from features.policy import load_policy
     from margincast.cli.batch import Answer, run_batch
-    from margincast.cli.books import read_chunks
+    from margincast.cli.books import read_all, read_chunks
     from margincast.cli.inputs import instant, open_model
     from margincast.cli.predict import model_window
     from models.errors import InputError
@@ -94,12 +94,11 @@ def recommend(
     if desk:
         from margincast.cli.desk import chances, plan_desk
 
-        chunks = list(read_chunks(accounts, DESK, when))
-        batches = [replace(_batch(chunk), reduce=reduce, release=release, substitute=substitute) for chunk in chunks]
+        whole = read_all(accounts, DESK, when)
+        batch = replace(_batch(whole), reduce=reduce, release=release, substitute=substitute)
         plan_desk(
-            chunks, batches, lambda chunk: engine(window.panel_for(chunk)), goal, rules, out, as_json, chances(front),
-            weighing, every,
-        )  # fmt: skip
+            batch, lambda: engine(window.panel_for(whole)), goal, rules, out, as_json, chances(front), weighing, every
+        )
         return
 
     def answer(chunk: AccountChunk) -> Answer:

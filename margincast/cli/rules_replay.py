@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from margincast.cli.books import read_chunks
+from margincast.cli.books import read_all
 from margincast.cli.console import emit_json, note, show_rows, solver_on_stderr
 from margincast.cli.inputs import names, open_model
 
@@ -128,14 +128,12 @@ def _read(
     from models.errors import InputError
 
     window = model_window(model, market, bar, venue, None)
-    chunks = list(read_chunks(accounts, MOST, at))
-    if len(chunks) != 1:
-        raise InputError("ACCOUNTS", sum(len(c) for c in chunks), f"from 1 to {MOST} accounts")
-    read = accounts_of(*chunks[0].columns)
+    whole = read_all(accounts, MOST, at)
+    read = accounts_of(*whole.columns)
     kept = [a for a in read if _inside(int(a.as_of.timestamp()) * 1_000_000_000, span)]
     if not kept:
         raise InputError("ACCOUNTS", len(read), "accounts from --from to --to")
-    return kept, window.panel_for(chunks[0]), list(chunks[0].failures)
+    return kept, window.panel_for(whole), list(whole.failures)
 
 
 def _inside(when: int, span: tuple[int | None, int | None]) -> bool:
